@@ -1,0 +1,222 @@
+# dfb.  'make demo' to see it work, 'make check' to test it, 'make help' for the rest.
+
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+LIBDIR  ?= $(PREFIX)/lib
+INCDIR  ?= $(PREFIX)/include
+MANDIR  ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+DESTDIR ?=
+
+# B: where everything is built.  SAN=1: with sanitizers, in a place of its own.
+B := build$(if $(SAN),/san)
+Q := $(if $(VERBOSE),,@)
+
+VERSION = $(shell sed -n 's/^.define DFB_VERSION "\(.*\)"/\1/p' lib/base/opt.h)
+SONAME := libdfb.so.0
+
+CFLAGS ?= -O2 -g
+WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wold-style-definition -Wvla -Werror
+HARDEN := -fstack-protector-strong
+SANITIZE :=
+ifneq ($(FUZZ),)
+SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer
+else ifneq ($(SAN),)
+SANITIZE := -fsanitize=address,undefined,leak -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+else
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+NO_UNDEFINED := -Wl,-z,defs
+endif
+
+# Asked for once, and only after the dependencies are there.
+PKGS := libzmq jansson libbsd-overlay libsystemd libsodium
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PKGS))))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS)) -ldb -lpthread -lm)$(PKG_LIBS)
+
+# All objects can go into the shared library; calls between them stay direct.
+COMPILE = $(CC) -std=c11 -D_GNU_SOURCE -Ilib -Icmd $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) \
+	$(WARN) -fPIC -fno-semantic-interposition $(HARDEN) $(SANITIZE)
+LINK = $(CC) $(CFLAGS) $(SANITIZE) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+
+objs = $(patsubst %.c,$B/obj/%.o,$(wildcard $(1)))
+
+LIB_OBJS  := $(call objs,$(foreach d,base wire net store client,lib/$d/*.c))
+SO_OBJS   := $(filter-out $B/obj/lib/store/%,$(LIB_OBJS))
+# Directories of shared code, not programs; what a program does not use stays out of it.
+TOOL_OBJS := $(call objs,cmd/common/*.c cmd/daemon/*.c)
+PROGS     := $(patsubst cmd/%/,%,$(sort $(dir $(wildcard cmd/dfb-*/*.c))))
+TESTS     := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
+BENCHES   := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
+FUZZERS   := $(patsubst tests/fuzz/%.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
+BINS      := $(PROGS:%=$B/bin/%)
+LIBS      := $B/libdfb.a $B/libdfb.so
+
+# Work on all processors, unless told otherwise.
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all demo check bench lint fuzz fuzz-run torture man install uninstall clean \
+	deps deps-check build-tests help FORCE
+
+all: $(BINS) $(LIBS)
+
+help:
+	@echo "make              build the programs and libdfb"
+	@echo "make demo         install what is missing, build, show a bus at work"
+	@echo "make check        install what is missing, build, run every test"
+	@echo "                  T='test_buf send.bats' runs some of them, SAN=1 under the"
+	@echo "                  sanitizers, VALGRIND=1 unit tests under valgrind"
+	@echo "make deps         install what is missing (the list: packages)"
+	@echo "make lint man     lints alone; manual pages checked and rendered"
+	@echo "make bench fuzz   benchmarks; fuzzers for FUZZ_TIME=60 seconds each"
+	@echo "make install      to DESTDIR/PREFIX; uninstall removes it"
+	@echo "VERBOSE=1 shows the commands; CC, CFLAGS, LDFLAGS and B=DIR work as usual"
+
+# ---- dependencies ----------------------------------------------------------
+
+# check and demo install what is missing; everything else only says so.
+DEPS := $(if $(filter check demo deps,$(MAKECMDGOALS)),deps,deps-check)
+
+deps:
+	@tests/deps build test $(if $(VALGRIND),valgrind)
+deps-check:
+	@tests/deps -n build
+
+# ---- objects, libraries, programs ------------------------------------------
+
+# A change of compiler or flags builds everything again.
+$B/flags: FORCE | $(DEPS)
+	@mkdir -p $(@D)
+	@echo '$(COMPILE) / $(LINK) / $(PKG_LIBS)' | cmp -s - $@ || \
+	    echo '$(COMPILE) / $(LINK) / $(PKG_LIBS)' >$@
+
+$B/obj/%.o: %.c $B/flags
+	@mkdir -p $(@D)
+	@echo "  cc    $<"
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+$B/libdfb.a: $(LIB_OBJS) $B/flags
+	@echo "  ar    $@"
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(LIB_OBJS)
+
+$B/tools.a: $(TOOL_OBJS) $B/flags
+	@echo "  ar    $@"
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(TOOL_OBJS)
+
+$B/$(SONAME): $(SO_OBJS) lib/libdfb.map $B/flags
+	@echo "  link  $@"
+	$(Q)$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/libdfb.map \
+	    $(NO_UNDEFINED) -o $@ $(SO_OBJS) $(PKG_LIBS)
+
+$B/libdfb.so: $B/$(SONAME)
+	@ln -sf $(SONAME) $@
+
+define link
+	@mkdir -p $(@D)
+	@echo "  link  $@"
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS)
+endef
+
+define program
+$B/bin/$(1): $(call objs,cmd/$(1)/*.c) $B/tools.a $B/libdfb.a
+	$$(link)
+endef
+$(foreach p,$(PROGS),$(eval $(call program,$p)))
+
+# ---- tests -----------------------------------------------------------------
+
+$B/tests/%: PKG_LIBS += -lcmocka
+$B/tests/%: $B/obj/tests/unit/%.o $B/libdfb.a
+	$(link)
+
+$B/bench/%: $B/obj/tests/bench/%.o $B/libdfb.a
+	$(link)
+
+$B/fuzz_%: SANITIZE += -fsanitize=fuzzer
+$B/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/libdfb.a
+	$(link)
+
+build-tests: all $(TESTS)
+
+RUN = B=$(abspath $B) CC='$(CC)' SAN=$(SAN) VALGRIND=$(VALGRIND) tests/run
+
+check: deps build-tests
+	@$(RUN) $(T)
+
+lint: all
+	@$(RUN) --lint
+
+bench: all $(BENCHES)
+	@if [ -x tests/bench/run ]; then B=$(abspath $B) tests/bench/run; \
+	else echo "benchmarks are in $B/bench"; fi
+
+torture: all
+	@BIN=$(abspath $B/bin) tests/torture.sh
+
+demo: deps all
+	@BIN=$(abspath $B/bin) PATH=$(abspath $B/bin):$$PATH tests/demo.sh
+
+FUZZ_TIME ?= 60
+fuzz:
+	@tests/deps build fuzz
+	@$(MAKE) --no-print-directory FUZZ=1 SAN= CC=clang B=$B/fuzz fuzz-run
+
+fuzz-run: $(FUZZERS)
+	@set -e; for f in $(FUZZERS:$B/%=%); do \
+	    seeds=tests/fuzz/corpus/$${f#fuzz_}; \
+	    echo "== $$f, $(FUZZ_TIME) s"; \
+	    mkdir -p $B/corpus/$$f; [ -d $$seeds ] || seeds=; \
+	    $B/$$f -max_total_time=$(FUZZ_TIME) -timeout=10 -verbosity=0 \
+	        -print_final_stats=1 -artifact_prefix=$B/ $B/corpus/$$f $$seeds; \
+	done
+
+# ---- manual pages, installation --------------------------------------------
+
+MAN := $(wildcard man/*.[1-9])
+
+man:
+	@B=$(abspath $B) tests/lint/man
+	@mkdir -p $B/man
+	@for m in $(MAN); do mandoc -T utf8 $$m >$B/$$m.txt; done
+
+# MODE:FILE:WHERE; files named *.in have @words@ replaced.
+UNITS := $(wildcard $(foreach x,service socket target timer path,systemd/*.$x systemd/*.$x.in))
+FILES = $(BINS:%=755:%:$(BINDIR)/) \
+	644:$B/libdfb.a:$(LIBDIR)/ 755:$B/$(SONAME):$(LIBDIR)/ \
+	644:lib/libdfb.pc.in:$(LIBDIR)/pkgconfig/ 644:lib/dfb.h:$(INCDIR)/ \
+	$(foreach m,$(MAN),644:$m:$(MANDIR)/man$(subst .,,$(suffix $m))/) \
+	$(UNITS:%=644:%:$(UNITDIR)/)
+
+install: all
+	@set -eu; \
+	for f in $(FILES); do \
+	    mode=$${f%%:*} to='$(DESTDIR)'$${f##*:} from=$${f#*:}; from=$${from%:*}; \
+	    name=$${from##*/}; to=$$to$${name%.in}; \
+	    if [ "$$name" != "$${name%.in}" ]; then \
+	        sed -e 's|@prefix@|$(PREFIX)|g' -e 's|@bindir@|$(BINDIR)|g' \
+	            -e 's|@libdir@|$(LIBDIR)|g' -e 's|@includedir@|$(INCDIR)|g' \
+	            -e 's|@version@|$(VERSION)|g' $$from >$B/$${name%.in}; \
+	        from=$B/$${name%.in}; \
+	    fi; \
+	    install -D -m $$mode $$from "$$to"; \
+	done; \
+	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libdfb.so'
+
+uninstall:
+	@for f in $(FILES) ::$(LIBDIR)/libdfb.so; do \
+	    name=$${f%:*}; name=$${name##*/}; dir=$${f##*:}; \
+	    case $$dir in */) dir=$$dir$${name##*:} ;; esac; \
+	    rm -f "$(DESTDIR)$${dir%.in}"; \
+	done
+
+clean:
+	rm -rf build
+
+-include $(shell find $B/obj -name '*.d' 2>/dev/null)

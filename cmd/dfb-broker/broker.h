@@ -1,0 +1,472 @@
+/*
+ * The broker's state, all of it owned by the switch thread.  The commit, reader and
+ * keeper threads get jobs (base/worker.h) and give them back; a block handed to the
+ * commit thread is sealed and not changed any more.
+ *
+ * topic -> queues -> blocks in memory; topic -> groups -> one cursor per queue ->
+ * the subscription that owns it; session -> streams, subscriptions, calls.
+ */
+#ifndef BROKER_H
+#define BROKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/tree.h>
+
+#include "base/buf.h"
+#include "base/timer.h"
+#include "net/sock.h"
+#include "store/block.h"
+#include "wire/proto.h"
+#include "wire/words.h"
+
+struct batch_job;
+struct dfb_conn;
+struct dfb_loop;
+struct dfb_record;
+struct dfb_store;
+struct dfb_worker;
+struct json_t;
+
+/* Tables of the store, in the order of their names in main.c. */
+enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS };
+
+/* ---- topics and queues ---- */
+
+#define BACKOFFS 8
+
+struct settings {
+	enum dfb_durability durability;
+	uint32_t queues;
+	uint32_t max_body;
+	uint32_t retries;              /* deliveries before the dead letters */
+	uint64_t retention_ms;
+	uint64_t backoff_ms[BACKOFFS]; /* 0 ends; the last repeats */
+};
+
+/* A block in memory: open (the newest, growing), sealed, then stored. */
+struct held {
+	struct dfb_block *b;
+	bool sealed, submitted, stored;
+	RB_ENTRY(held) node;     /* in its queue, by base */
+	TAILQ_ENTRY(held) lru;   /* stored ones: in the broker's cache, oldest first */
+	struct queue *q;
+};
+RB_HEAD(held_tree, held);
+
+struct call;
+RB_HEAD(call_tree, call);
+
+struct queue {
+	struct topic *topic;
+	uint32_t index;
+	uint64_t id;             /* topic id << 16 | index */
+	uint64_t first;          /* oldest offset that may still be there */
+	uint64_t next;           /* the next message's offset */
+	uint64_t committed;      /* everything below is in the store */
+	uint64_t floor;          /* stored: next is never below, after a restart */
+	struct held_tree blocks;
+	struct held *open;
+	size_t bytes;            /* of blocks */
+	unsigned busy;           /* jobs that refer to it */
+	struct call_tree calls;  /* not ended, by offset */
+	bool dirty;              /* in the broker's dirty list: blocks to commit */
+	STAILQ_ENTRY(queue) dirty_link;
+};
+
+struct group;
+TAILQ_HEAD(group_list, group);
+
+struct topic {
+	char name[DFB_TOPIC_MAX];
+	uint32_t id;
+	struct settings set;
+	struct queue **queues;
+	uint32_t turn;           /* for messages without a key */
+	unsigned serving;        /* subscriptions of groups, broadcast apart */
+	struct group_list groups;
+	bool dead;               /* deleted; freed when no job refers to it */
+	uint64_t in, out, expired, orphaned, dead_letters;
+	RB_ENTRY(topic) node;
+	TAILQ_ENTRY(topic) grave;
+};
+RB_HEAD(topic_tree, topic);
+TAILQ_HEAD(topic_list, topic);
+
+/* ---- receiving ---- */
+
+struct range {
+	uint64_t from, to;
+};
+
+/* A message that failed and is to be delivered again, or is on its way to the dead letters. */
+struct retry {
+	uint64_t offset, due; /* wall ms */
+	uint32_t tries;       /* deliveries so far */
+	bool out, dying;
+};
+
+struct cursor {
+	struct group *group;
+	struct queue *q;
+	struct sub *owner, *heir;  /* heir: gets it when nothing is out */
+	uint32_t epoch;
+	uint64_t low;              /* lowest offset not settled: what is stored */
+	uint64_t pos;              /* next to deliver */
+	uint64_t high;             /* everything below was delivered once */
+	uint64_t out;              /* delivered to the owner, not settled */
+	struct range *done;        /* settled above low, sorted */
+	size_t ndone, done_cap;
+	struct retry *retries;     /* sorted by offset */
+	size_t nretries, retries_cap;
+	struct dfb_timer timer;    /* the next retry */
+	struct dfb_block *cur;     /* where pos is, and the place in it */
+	uint64_t cur_offset;
+	size_t cur_at;
+	unsigned jobs;             /* reads and seeks under way */
+	bool reading, seeking, ready, dirty, restarted;
+	TAILQ_ENTRY(cursor) ready_link;
+	STAILQ_ENTRY(cursor) dirty_link;
+};
+TAILQ_HEAD(cursor_list, cursor);
+
+struct sub {
+	struct session *session;
+	uint32_t handle;
+	struct group *group;
+	uint32_t credit;
+	uint64_t out;
+	unsigned queues;           /* cursors that it owns or is the heir of */
+	bool stop_at_end, drained;
+	char instance[DFB_GROUP_MAX];
+	TAILQ_ENTRY(sub) in_group, in_session;
+};
+TAILQ_HEAD(sub_list, sub);
+
+struct group {
+	char name[DFB_GROUP_MAX];
+	struct topic *topic;
+	bool broadcast, kept;      /* kept: its offsets are stored */
+	struct sub_list subs;
+	unsigned nsubs;
+	struct cursor **cursors;   /* one per queue */
+	uint64_t settled, redelivered, retried, dead_letters;
+	TAILQ_ENTRY(group) link;
+};
+
+/* ---- sending ---- */
+
+struct producer {
+	struct dfb_id id;
+	struct topic *topic;
+	uint32_t epoch;
+	uint64_t taken;            /* highest number taken */
+	uint64_t committed;        /* highest confirmed */
+	uint64_t used_ms;          /* wall, for forgetting it */
+	struct stream *stream;     /* of the current session */
+	bool dirty, stored, finished;
+	unsigned busy;             /* commits under way that name it */
+	RB_ENTRY(producer) node;
+	STAILQ_ENTRY(producer) dirty_link;
+};
+RB_HEAD(producer_tree, producer);
+
+struct stream {
+	struct session *session;
+	uint32_t handle;
+	struct producer *producer;
+	uint64_t confirmed;        /* last number told */
+	bool refused;              /* told; until the next number comes */
+	bool confirm;              /* in the broker's list of streams to confirm */
+	TAILQ_ENTRY(stream) in_session;
+	STAILQ_ENTRY(stream) confirm_link;
+};
+TAILQ_HEAD(stream_list, stream);
+
+/* ---- calls ---- */
+
+struct call {
+	uint64_t handle;           /* 0: free */
+	uint64_t number;           /* the caller's own */
+	struct session *caller;
+	struct queue *q;
+	uint64_t offset;
+	bool taken;                /* a consumer has or had it */
+	struct dfb_timer timer;
+	RB_ENTRY(call) node;
+	TAILQ_ENTRY(call) in_session;
+	uint32_t slot, next_free;
+};
+TAILQ_HEAD(call_list, call);
+
+/* ---- sessions ---- */
+
+struct out_frame {
+	struct dfb_buf buf;
+	STAILQ_ENTRY(out_frame) link;
+};
+
+struct session {
+	struct dfb_peer peer;
+	uint64_t serial;           /* never used again */
+	bool hello, dead;
+	char who[DFB_GROUP_MAX], role[16], region[8];
+	struct stream_list streams;
+	struct sub_list subs;
+	struct call_list calls;
+	struct dfb_buf answers;    /* outcomes for the next ANSWER */
+	bool answering;
+	STAILQ_ENTRY(session) answer_link;
+	STAILQ_HEAD(, out_frame) backlog; /* its queue in ZeroMQ was full */
+	size_t backlog_bytes;
+	TAILQ_ENTRY(session) blocked_link;
+	RB_ENTRY(session) node;
+};
+RB_HEAD(session_tree, session);
+
+/* ---- the broker ---- */
+
+struct config {
+	const char *name, *region, *data, *names, *advertise;
+	uint64_t lease_ms, segment_bytes, cache_bytes, min_free;
+	uint64_t dedup_ms;         /* how long an idle producer is remembered */
+	uint64_t keep_ms;          /* how often the keeper runs */
+};
+
+struct counters {
+	uint64_t sessions, frames, malformed, puts, duplicates, refused, confirms,
+	    deliveries, acks, nacks, stale_acks, calls, answers, late_replies,
+	    expired, orphaned, commits, committed_blocks, committed_bytes,
+	    dead_letters, dropped_segments;
+};
+
+struct broker {
+	struct config cf;
+	char endpoint[300];        /* advertised */
+	uint64_t incarnation;
+	uint64_t now, wall;        /* mono and wall ms, of this turn */
+	struct dfb_loop *loop;
+	struct dfb_sock *sock;
+	struct dfb_net *net;
+	struct dfb_store *store;
+	struct dfb_worker *committer, *reader, *keeper;
+	bool draining, stopping, failed;
+	uint64_t free_bytes, total_bytes;
+	bool full;
+
+	struct session_tree sessions;
+	struct session **by_fd;
+	size_t nfds, nsessions;
+	uint64_t serial;
+	TAILQ_HEAD(, session) blocked;
+	STAILQ_HEAD(, session) answering;
+	struct dfb_timer unblock;
+
+	struct topic_tree topics;
+	struct topic_list graves;
+	uint32_t last_topic_id;
+	size_t ntopics;
+	TAILQ_HEAD(, held) cache;
+	size_t cache_used, memory_used;
+
+	struct cursor_list ready;
+	STAILQ_HEAD(, cursor) dirty_cursors;
+	STAILQ_HEAD(, queue) dirty_queues;
+	STAILQ_HEAD(, producer) dirty_producers;
+	STAILQ_HEAD(, stream) confirms;
+	struct producer_tree producers;
+	size_t nproducers;
+
+	struct call **calls;
+	uint32_t ncalls, free_call, call_generation;
+	size_t live_calls;
+
+	struct batch_job *pending; /* what goes with the next commit */
+	bool committing, urgent;
+	size_t pending_bytes;      /* in blocks not stored yet ... */
+	size_t flying_bytes;       /* ... and of these, with the commit thread */
+	struct dfb_timer flush;
+
+	struct dfb_timer keep, renew;
+	bool keeping;
+	struct dfb_conn *names[8];
+	struct enroll *enroll[8];
+	unsigned nnames;
+	struct counters n;
+};
+
+/* session.c */
+int session_cmp(struct session *, struct session *);
+RB_PROTOTYPE(session_tree, session, node, session_cmp)
+struct session *session_find(struct broker *, const struct dfb_peer *);
+struct session *session_by_serial(struct broker *, const struct dfb_peer *, uint64_t serial);
+struct session *session_new(struct broker *, const struct dfb_peer *);
+void session_free(struct broker *, struct session *, const char *why);
+void session_gone(struct broker *, int fd);
+void session_send(struct broker *, struct session *, const struct dfb_proto *);
+void session_send_buf(struct broker *, struct session *, struct dfb_buf *);
+void session_error(struct broker *, struct session *, uint32_t req, enum dfb_status,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void session_unblock(struct broker *);
+bool session_is_blocked(const struct session *);
+
+/* topic.c */
+RB_PROTOTYPE(topic_tree, topic, node, topic_cmp)
+int topic_cmp(struct topic *, struct topic *);
+void settings_default(struct settings *);
+struct topic *topic_find(struct broker *, struct dfb_str name);
+struct topic *topic_by_name(struct broker *, const char *name);
+struct topic *topic_new(struct broker *, const char *name, uint32_t id,
+    const struct settings *);
+int topic_grow(struct broker *, struct topic *, uint32_t queues);
+int topic_store(struct broker *, struct topic *); /* its row, into the pending batch */
+struct topic *topic_make_system(struct broker *, const char *name);
+void topic_delete(struct broker *, struct topic *);
+void topic_bury(struct broker *); /* free deleted topics that no job needs */
+void topic_free(struct broker *, struct topic *);
+
+/* queue.c */
+int held_cmp(struct held *, struct held *);
+RB_PROTOTYPE(held_tree, held, node, held_cmp)
+struct queue *queue_new(struct topic *, uint32_t index);
+void queue_free(struct broker *, struct queue *);
+/* Append one encoded record; its offset.  UINT64_MAX when there is no memory. */
+uint64_t queue_append(struct broker *, struct queue *, const uint8_t *rec, size_t len,
+    bool special, uint8_t **where);
+uint64_t queue_limit(const struct queue *); /* what may be delivered ends here */
+struct dfb_block *queue_find(struct queue *, uint64_t offset);
+void queue_seal(struct queue *);
+void queue_stored(struct broker *, struct held *);
+void queue_trim(struct broker *, struct queue *); /* memory topics: what all have */
+void queue_wake(struct broker *, struct queue *); /* its cursors may deliver */
+#define BLOCK_SPECIAL 1 /* block flag: expiry or calls in it */
+
+/* commit.c */
+struct dfb_batch *commit_batch(struct broker *, bool urgent); /* to add rows; NULL: no memory */
+int commit_then(struct broker *, void (*fn)(struct broker *, void *arg), void *arg);
+void commit_if_due(struct broker *);
+void commit_final(struct broker *);
+void commit_dirty_queue(struct broker *, struct queue *);
+void commit_dirty_cursor(struct broker *, struct cursor *);
+void commit_dirty_producer(struct broker *, struct producer *);
+_Noreturn void fail_stop(struct broker *, const char *what);
+
+/* reader.c: fn gets a block that holds offset or is the next after it (NULL: none), now or
+ * from a later turn; it is released after fn.  seek gives an offset. */
+void reader_fetch(struct broker *, struct queue *, uint64_t offset,
+    void (*fn)(struct broker *, void *arg, struct dfb_block *), void *arg);
+void reader_seek(struct broker *, struct queue *, uint64_t wall_ms,
+    void (*fn)(struct broker *, void *arg, uint64_t offset), void *arg);
+
+/* producer.c */
+RB_PROTOTYPE(producer_tree, producer, node, producer_cmp)
+int producer_cmp(struct producer *, struct producer *);
+struct producer *producer_new(struct broker *, const struct dfb_id *, struct topic *);
+void producer_free(struct broker *, struct producer *);
+void handle_produce(struct broker *, struct session *, const struct dfb_proto *);
+void handle_finish(struct broker *, struct session *, const struct dfb_proto *);
+struct stream *stream_find(struct session *, uint32_t handle);
+void stream_free(struct broker *, struct stream *);
+void stream_refuse(struct broker *, struct stream *, uint64_t seq, int scope,
+    enum dfb_status, uint32_t wait_ms, const char *fmt, ...)
+    __attribute__((format(printf, 7, 8)));
+void stream_confirm_later(struct broker *, struct stream *);
+void stream_confirm_all(struct broker *);
+void producer_settled(struct broker *, struct producer *, uint64_t seq);
+
+/* put.c */
+void handle_put(struct broker *, struct session *, const struct dfb_proto *);
+struct queue *queue_choose(struct topic *, const struct dfb_record *);
+/* Why the broker takes no messages for a topic now; NULL: it does. */
+const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
+
+/* group.c */
+struct group *group_find(struct topic *, const char *name);
+struct group *group_new(struct broker *, struct topic *, const char *name,
+    bool broadcast, bool kept);
+void group_free(struct broker *, struct group *);
+int group_store(struct broker *, struct group *);
+void group_delete_rows(struct broker *, struct group *);
+void group_balance(struct broker *, struct group *);
+void handle_subscribe(struct broker *, struct session *, const struct dfb_proto *);
+struct sub *sub_find(struct session *, uint32_t handle);
+void sub_free(struct broker *, struct sub *, bool planned);
+void sub_drop(struct broker *, struct sub *, enum dfb_status, const char *why);
+void handle_leave(struct broker *, struct session *, const struct dfb_proto *);
+
+/* cursor.c */
+struct cursor *cursor_new(struct broker *, struct group *, struct queue *);
+void cursor_free(struct broker *, struct cursor *);
+void cursor_place(struct broker *, struct cursor *, uint64_t offset);
+uint64_t cursor_settle(struct broker *, struct cursor *, uint64_t from, uint64_t to);
+bool cursor_is_out(const struct cursor *, uint64_t offset);
+struct retry *cursor_retry(struct cursor *, uint64_t offset);
+struct retry *cursor_retry_add(struct cursor *, uint64_t offset);
+void cursor_arm(struct broker *, struct cursor *);
+void cursor_forget_block(struct cursor *);
+bool cursor_skip(struct cursor *, uint64_t *run); /* pos past what is not to deliver */
+void cursor_take_back(struct broker *, struct cursor *); /* its owner is gone */
+
+/* cursor_row.c */
+int cursor_row(const struct cursor *, struct dfb_buf *key, struct dfb_buf *val);
+int cursor_load(struct broker *, struct cursor *, const uint8_t *val, size_t len);
+void cursor_row_key(const struct cursor *, struct dfb_buf *key);
+
+/* deliver.c */
+void deliver_ready(struct broker *, struct cursor *); /* look at it before sleeping */
+void deliver_all(struct broker *);
+void deliver_sub(struct broker *, struct sub *); /* all its cursors are ready */
+
+/* settle.c */
+void handle_ack(struct broker *, struct session *, const struct dfb_proto *);
+void handle_nack(struct broker *, struct session *, const struct dfb_proto *);
+void retry_or_bury(struct broker *, struct cursor *, uint64_t offset, const char *why);
+
+/* dead.c */
+void dead_letter(struct broker *, struct cursor *, uint64_t offset, const char *why);
+
+/* call.c */
+RB_PROTOTYPE(call_tree, call, node, call_cmp)
+int call_cmp(struct call *, struct call *);
+void handle_call(struct broker *, struct session *, const struct dfb_proto *);
+void handle_reply(struct broker *, struct session *, const struct dfb_proto *);
+struct call *call_by_handle(struct broker *, uint64_t handle);
+struct call *call_at(struct queue *, uint64_t offset);
+void call_end(struct broker *, struct call *, enum dfb_status, const char *why);
+void call_acked(struct broker *, struct queue *, uint64_t from, uint64_t to);
+void call_abandon(struct broker *, struct topic *); /* nobody serves it any more */
+void call_forget(struct broker *, struct call *);   /* its caller is gone */
+void call_send_answers(struct broker *);
+
+/* peek.c */
+void handle_peek(struct broker *, struct session *, const struct dfb_proto *);
+
+/* admin.c, admin_topic.c, admin_group.c, stats.c: verbs answer with a JSON value, or
+ * NULL and *status and why (256 bytes). */
+void handle_admin(struct broker *, struct session *, const struct dfb_proto *);
+typedef struct json_t *admin_fn(struct broker *, struct json_t *args,
+    enum dfb_status *status, char *why);
+admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_delete,
+    admin_group_list, admin_group_reset, admin_group_delete, admin_stats, admin_drain;
+int settings_from_json(struct settings *, struct json_t *, char *why);
+struct json_t *settings_to_json(const struct settings *);
+
+/* load.c */
+int load_all(struct broker *);
+int mark_clean(struct broker *, bool clean);
+
+/* keeper.c */
+void keeper_start(struct broker *);
+
+/* enroll.c */
+int enroll_start(struct broker *);
+void enroll_topic(struct broker *, const char *topic, bool up);
+void enroll_state(struct broker *);
+void enroll_stop(struct broker *);
+
+/* switch.c */
+int switch_run(struct broker *);
+void switch_stop(struct broker *);
+
+#endif

@@ -1,0 +1,332 @@
+/* Delivery: the hot path out. */
+#include <string.h>
+
+#include "broker.h"
+#include "wire/record.h"
+
+/* A cursor's turn delivers at most one block; then others have theirs. */
+
+void
+deliver_ready(struct broker *b, struct cursor *c)
+{
+	if (c->ready)
+		return;
+	c->ready = true;
+	TAILQ_INSERT_TAIL(&b->ready, c, ready_link);
+}
+
+void
+deliver_sub(struct broker *b, struct sub *u)
+{
+	struct group *g = u->group;
+
+	for (uint32_t i = 0; i < g->topic->set.queues; i++)
+		if (g->cursors[i]->owner == u)
+			deliver_ready(b, g->cursors[i]);
+	/* One that owns nothing has to be told that it is at the end. */
+	if (u->stop_at_end && u->queues == 0 && !u->drained) {
+		u->drained = true;
+		session_send(b, u->session, &(struct dfb_proto){ .type = DFB_M_DRAINED,
+		    .drained = { .sub = u->handle } });
+	}
+}
+
+/* ---- blocks ---- */
+
+static void
+have_block(struct broker *b, void *arg, struct dfb_block *blk)
+{
+	struct cursor *c = arg;
+
+	c->jobs--;
+	c->reading = false;
+	if (c->group->topic->dead)
+		return;
+	cursor_forget_block(c);
+	if (blk != NULL && blk->base > c->pos && c->pos < c->q->committed) {
+		/* Offsets that are not there (an async topic after a crash, or
+		 * dropped by retention): nothing to deliver. */
+		cursor_settle(b, c, c->pos, blk->base);
+	}
+	if (blk != NULL && c->pos >= blk->base && c->pos < blk->base + blk->count)
+		c->cur = dfb_block_ref(blk);
+	else if (blk == NULL && c->pos < c->q->committed)
+		cursor_settle(b, c, c->pos, c->q->committed);
+	c->cur_offset = c->cur != NULL ? c->cur->base : 0;
+	c->cur_at = DFB_BLOCK_HEADER;
+	deliver_ready(b, c);
+}
+
+/* The block that pos is in, with cur_at at its record; false: not now. */
+static bool
+load_block(struct broker *b, struct cursor *c)
+{
+	struct dfb_block *blk = c->cur;
+
+	if (blk == NULL || c->pos < blk->base || c->pos >= blk->base + blk->count) {
+		cursor_forget_block(c);
+		if ((blk = queue_find(c->q, c->pos)) == NULL) {
+			if (!c->reading) {
+				c->reading = true;
+				c->jobs++;
+				reader_fetch(b, c->q, c->pos, have_block, c);
+			}
+			return false;
+		}
+		c->cur = dfb_block_ref(blk);
+		c->cur_offset = blk->base;
+		c->cur_at = DFB_BLOCK_HEADER;
+	}
+	if (c->cur_offset > c->pos) {
+		c->cur_offset = blk->base;
+		c->cur_at = DFB_BLOCK_HEADER;
+	}
+	for (; c->cur_offset < c->pos; c->cur_offset++)
+		c->cur_at += dfb_record_peek_size(blk->data + c->cur_at);
+	return true;
+}
+
+/* ---- frames ---- */
+
+static void
+send_run(struct broker *b, struct cursor *c, uint64_t offset, uint32_t count,
+    uint32_t tries, const uint8_t *records, size_t len)
+{
+	struct sub *u = c->owner;
+	struct dfb_buf buf = { 0 };
+	struct dfb_proto m = { .type = DFB_M_DELIVER, .deliver = { .sub = u->handle,
+	    .queue = c->q->index, .epoch = c->epoch, .offset = offset, .count = count,
+	    .tries = (uint16_t)(tries < UINT16_MAX ? tries : UINT16_MAX),
+	    .records = { records, len } } };
+
+	if (dfb_proto_encode(&m, &buf) == -1)
+		fail_stop(b, "no memory for a delivery");
+	c->out += count;
+	u->out += count;
+	u->drained = false;
+	c->q->topic->out += count;
+	b->n.deliveries += count;
+	session_send_buf(b, u->session, &buf);
+	dfb_buf_release(&buf);
+}
+
+/* Whether a record must not be delivered any more: expired, or a call that ended. */
+static bool
+is_over(struct broker *b, struct topic *t, const struct dfb_record *r)
+{
+	if (r->expires != 0 && r->expires <= b->wall) {
+		struct call *call;
+		if ((r->flags & DFB_R_CALL) != 0 &&
+		    (call = call_by_handle(b, r->call)) != NULL)
+			call_end(b, call, DFB_TIMEOUT, "expired before it was handed out");
+		t->expired++;
+		b->n.expired++;
+		return true;
+	}
+	if ((r->flags & DFB_R_CALL) != 0) {
+		struct call *call = call_by_handle(b, r->call);
+		if (call == NULL) {
+			t->orphaned++;
+			b->n.orphaned++;
+			return true;
+		}
+		call->taken = true;
+	}
+	return false;
+}
+
+/* Records of a block in which some may be over: runs between those. */
+static void
+send_special(struct broker *b, struct cursor *c, uint64_t n, uint32_t tries)
+{
+	struct dfb_block *blk = dfb_block_ref(c->cur);
+	const uint8_t *p = blk->data + c->cur_at, *end = blk->data + blk->len;
+	const uint8_t *run = p;
+	uint64_t first = c->pos, o = c->pos;
+	struct dfb_record r;
+
+	for (; n > 0 && dfb_record_next(&p, end, &r) == 1; n--, o++) {
+		if (!is_over(b, c->q->topic, &r))
+			continue;
+		if (o > first)
+			send_run(b, c, first, (uint32_t)(o - first), tries, run,
+			    (size_t)(p - r.size - run));
+		/* pos first: what is settled here was never out. */
+		c->pos = o;
+		cursor_settle(b, c, o, o + 1);
+		run = p;
+		first = o + 1;
+	}
+	if (o > first)
+		send_run(b, c, first, (uint32_t)(o - first), tries, run,
+		    (size_t)(p - run));
+	if (c->pos < o)
+		c->pos = o;
+	c->cur_offset = o;
+	c->cur_at = (size_t)(p - blk->data);
+	dfb_block_unref(blk);
+}
+
+static bool
+send_next(struct broker *b, struct cursor *c)
+{
+	uint64_t limit = queue_limit(c->q), run, n, room;
+	struct dfb_block *blk;
+	uint32_t tries;
+	size_t from;
+
+	cursor_skip(c, &run);
+	if (c->pos >= limit || !load_block(b, c))
+		return false;
+	blk = c->cur;
+	room = c->owner->credit - c->owner->out;
+	n = blk->base + blk->count - c->pos;
+	if (n > limit - c->pos)
+		n = limit - c->pos;
+	if (n > run)
+		n = run;
+	if (n > room)
+		n = room;
+	tries = c->pos < c->high ? 2 : 1;
+	if ((blk->flags & BLOCK_SPECIAL) != 0)
+		send_special(b, c, n, tries);
+	else {
+		from = c->cur_at;
+		if (c->pos + n == blk->base + blk->count)
+			c->cur_at = blk->len;
+		else
+			for (uint64_t i = 0; i < n; i++)
+				c->cur_at += dfb_record_peek_size(blk->data + c->cur_at);
+		send_run(b, c, c->pos, (uint32_t)n, tries, blk->data + from,
+		    c->cur_at - from);
+		c->pos += n;
+		c->cur_offset = c->pos;
+	}
+	if (c->high < c->pos)
+		c->high = c->pos;
+	return true;
+}
+
+/* ---- retries ---- */
+
+struct again {
+	struct cursor *c;
+	uint64_t offset;
+};
+
+static void
+send_again(struct broker *b, struct cursor *c, struct retry *r, struct dfb_block *blk)
+{
+	const uint8_t *p = blk->data + DFB_BLOCK_HEADER, *end = blk->data + blk->len;
+	struct dfb_record rec;
+
+	for (uint64_t o = blk->base; dfb_record_next(&p, end, &rec) == 1; o++)
+		if (o == r->offset) {
+			if (is_over(b, c->q->topic, &rec)) {
+				cursor_settle(b, c, o, o + 1);
+				return;
+			}
+			r->out = true;
+			send_run(b, c, o, 1, r->tries + 1, p - rec.size, rec.size);
+			return;
+		}
+	cursor_settle(b, c, r->offset, r->offset + 1); /* not there any more */
+}
+
+static void
+have_again(struct broker *b, void *arg, struct dfb_block *blk)
+{
+	struct cursor *c = arg;
+	struct retry *r = NULL;
+
+	c->jobs--;
+	c->restarted = false;
+	if (c->group->topic->dead)
+		return;
+	for (size_t i = 0; i < c->nretries && r == NULL; i++)
+		if (!c->retries[i].out && !c->retries[i].dying &&
+		    c->retries[i].due <= b->wall)
+			r = &c->retries[i];
+	if (r == NULL || c->owner == NULL || c->heir != NULL)
+		return;
+	if (blk == NULL || blk->base > r->offset)
+		cursor_settle(b, c, r->offset, r->offset + 1);
+	else if (r->offset < blk->base + blk->count)
+		send_again(b, c, r, blk);
+	/* else another one became the first: looked for in the next turn */
+	deliver_ready(b, c);
+}
+
+/* The first retry that is due; one at a time is fetched. */
+static void
+send_retries(struct broker *b, struct cursor *c)
+{
+	for (size_t i = 0; i < c->nretries; i++) {
+		struct retry *r = &c->retries[i];
+		if (r->out || r->dying || r->due > b->wall)
+			continue;
+		if (!c->restarted) {
+			c->restarted = true;
+			c->jobs++;
+			reader_fetch(b, c->q, r->offset, have_again, c);
+		}
+		return;
+	}
+	cursor_arm(b, c);
+}
+
+/* ---- a turn ---- */
+
+static bool
+can_deliver(const struct cursor *c)
+{
+	return c->owner != NULL && c->heir == NULL && !c->seeking &&
+	    c->owner->out < c->owner->credit && !session_is_blocked(c->owner->session);
+}
+
+static bool
+is_drained(const struct sub *u)
+{
+	struct group *g = u->group;
+
+	if (u->out != 0)
+		return false;
+	for (uint32_t i = 0; i < g->topic->set.queues; i++) {
+		const struct cursor *c = g->cursors[i];
+		if ((c->owner == u || c->heir == u) && (c->seeking || c->reading ||
+		    c->nretries != 0 || c->pos < c->q->next))
+			return false;
+	}
+	return true;
+}
+
+static void
+check_drained(struct broker *b, struct sub *u)
+{
+	if (!u->stop_at_end || u->drained || !is_drained(u))
+		return;
+	u->drained = true;
+	session_send(b, u->session, &(struct dfb_proto){ .type = DFB_M_DRAINED,
+	    .drained = { .sub = u->handle } });
+}
+
+void
+deliver_all(struct broker *b)
+{
+	struct cursor_list now = TAILQ_HEAD_INITIALIZER(now);
+	struct cursor *c;
+
+	TAILQ_CONCAT(&now, &b->ready, ready_link);
+	/* cursor_free removes a cursor from whichever list it is on: TAILQ_REMOVE
+	 * needs the head only for the last, which `now` hands back below. */
+	while ((c = TAILQ_FIRST(&now)) != NULL) {
+		TAILQ_REMOVE(&now, c, ready_link);
+		c->ready = false;
+		if (c->nretries != 0 && can_deliver(c))
+			send_retries(b, c);
+		if (can_deliver(c) && send_next(b, c) && can_deliver(c))
+			deliver_ready(b, c);
+		else if (c->owner != NULL)
+			check_drained(b, c->owner);
+	}
+}

@@ -1,0 +1,179 @@
+/* PUT: the hot path in. */
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "broker.h"
+#include "wire/record.h"
+
+/* Bytes waiting for the disk, over all senders.  Each sender's own window is smaller. */
+#define PENDING_MAX ((size_t)64 << 20)
+#define MEMORY_MAX ((size_t)256 << 20)
+
+const char *
+broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
+{
+	static char why[128];
+
+	*wait_ms = 1000;
+	if (b->draining || b->stopping)
+		return "the broker is draining";
+	if (t->set.durability == DFB_MEMORY) {
+		if (b->memory_used <= MEMORY_MAX)
+			return NULL;
+		return "storage full: memory topics hold their limit";
+	}
+	if (b->full) {
+		snprintf(why, sizeof why, "storage full: %llu MiB free, %llu MiB are kept free",
+		    (unsigned long long)b->free_bytes >> 20,
+		    (unsigned long long)b->cf.min_free >> 20);
+		return why;
+	}
+	*wait_ms = 5;
+	if (b->pending_bytes > PENDING_MAX)
+		return "the disk is behind";
+	return NULL;
+}
+
+struct queue *
+queue_choose(struct topic *t, const struct dfb_record *r)
+{
+	if (t->set.queues == 1)
+		return t->queues[0];
+	if (r->key_len != 0)
+		return t->queues[dfb_hash(r->key, r->key_len) % t->set.queues];
+	return t->queues[t->turn++ % t->set.queues];
+}
+
+/* What is wrong with a record for this topic: DFB_OK, or a status and why. */
+static enum dfb_status
+check(const struct topic *t, const struct dfb_record *r, char *why, size_t size)
+{
+	if (r->body_len > t->set.max_body) {
+		snprintf(why, size, "a body of %zu bytes is too large: topic '%s' takes "
+		    "%u", r->body_len, t->name, t->set.max_body);
+		return DFB_BADINPUT;
+	}
+	if ((r->flags & (DFB_R_CALL | DFB_R_DUE)) != 0) {
+		snprintf(why, size, "calls and scheduled messages cannot be put");
+		return DFB_BADINPUT;
+	}
+	if (r->headers_len != 0 && !dfb_headers_valid(r->headers, r->headers_len)) {
+		snprintf(why, size, "malformed headers");
+		return DFB_BADINPUT;
+	}
+	return DFB_OK;
+}
+
+/* Count records of a frame, each well-formed; how many, or -1. */
+static int
+well_formed(const struct dfb_m_put *r)
+{
+	const uint8_t *p = r->records.p, *end = p + r->records.len;
+	struct dfb_record rec;
+	int n = 0, rc;
+
+	while ((rc = dfb_record_next(&p, end, &rec)) == 1)
+		n++;
+	return rc == 0 && (uint32_t)n == r->count ? n : -1;
+}
+
+static bool
+all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
+{
+	const uint8_t *p = r->records.p, *end = p + r->records.len;
+	struct dfb_record rec;
+	uint64_t seq = r->seq;
+	enum dfb_status status;
+	char why[256];
+
+	for (; dfb_record_next(&p, end, &rec) == 1; seq++)
+		if ((status = check(st->producer->topic, &rec, why, sizeof why)) != DFB_OK) {
+			stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
+			return false;
+		}
+	return true;
+}
+
+static void
+taken(struct broker *b, struct stream *st)
+{
+	struct producer *p = st->producer;
+	struct topic *t = p->topic;
+
+	st->refused = false;
+	p->used_ms = b->wall;
+	if (t->set.durability != DFB_COMMIT) {
+		p->committed = p->taken;
+		stream_confirm_later(b, st);
+		for (uint32_t i = 0; i < t->set.queues; i++)
+			queue_wake(b, t->queues[i]);
+	}
+	if (t->set.durability != DFB_MEMORY)
+		commit_dirty_producer(b, p);
+}
+
+void
+handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
+{
+	const struct dfb_m_put *r = &m->put;
+	struct stream *st = stream_find(s, r->stream);
+	const uint8_t *p = r->records.p, *end = p + r->records.len;
+	struct producer *pr;
+	struct dfb_record rec;
+	uint64_t seq = r->seq;
+	enum dfb_status status = DFB_OK;
+	const char *busy;
+	uint32_t wait_ms;
+	bool any = false;
+	char why[256];
+
+	if (st == NULL)
+		return; /* refused before, or gone with its topic: it was told */
+	pr = st->producer;
+	if (well_formed(r) == -1 || seq == 0) {
+		session_error(b, s, m->req, DFB_PROTO, "malformed records");
+		s->dead = true;
+		b->n.malformed++;
+		return;
+	}
+	if (seq > pr->taken + 1)
+		return; /* something before it was refused, and told */
+	if (seq + r->count <= pr->taken + 1) {
+		/* All were taken: a resend. */
+		b->n.duplicates += r->count;
+		if (pr->committed >= seq)
+			stream_confirm_later(b, st);
+		return;
+	}
+	if ((busy = broker_refuses(b, pr->topic, &wait_ms)) != NULL) {
+		stream_refuse(b, st, pr->taken + 1, DFB_REFUSE_STREAM, DFB_AGAIN,
+		    wait_ms, "%s", busy);
+		return;
+	}
+	if ((r->flags & DFB_PUT_ATOMIC) != 0 && !all_acceptable(b, st, r))
+		return;
+	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
+		if (seq <= pr->taken) {
+			b->n.duplicates++;
+			continue;
+		}
+		if ((status = check(pr->topic, &rec, why, sizeof why)) != DFB_OK)
+			break;
+		if (queue_append(b, queue_choose(pr->topic, &rec), p - rec.size,
+		    rec.size, (rec.flags & DFB_R_EXPIRES) != 0, NULL) == UINT64_MAX) {
+			/* A frame that must be all or nothing cannot stop half-way. */
+			if ((r->flags & DFB_PUT_ATOMIC) != 0)
+				fail_stop(b, "no memory for messages");
+			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 1000,
+			    "the broker is out of memory");
+			break;
+		}
+		pr->taken = seq;
+		any = true;
+		b->n.puts++;
+	}
+	if (status != DFB_OK)
+		stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
+	if (any)
+		taken(b, st);
+}

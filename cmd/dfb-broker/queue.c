@@ -1,0 +1,187 @@
+#include <stdlib.h>
+
+#include "broker.h"
+
+/* Blocks kept in memory behind the commit, for consumers that keep up. */
+#define CACHE_MAX ((size_t)16 << 20)
+
+int
+held_cmp(struct held *a, struct held *b)
+{
+	return a->b->base < b->b->base ? -1 : a->b->base > b->b->base;
+}
+
+RB_GENERATE(held_tree, held, node, held_cmp)
+
+struct queue *
+queue_new(struct topic *t, uint32_t index)
+{
+	struct queue *q = calloc(1, sizeof *q);
+
+	if (q == NULL)
+		return NULL;
+	q->topic = t;
+	q->index = index;
+	q->id = (uint64_t)t->id << 16 | index;
+	RB_INIT(&q->blocks);
+	RB_INIT(&q->calls);
+	return q;
+}
+
+static bool
+in_memory_only(const struct queue *q)
+{
+	return q->topic->set.durability == DFB_MEMORY;
+}
+
+static void
+drop(struct broker *b, struct held *h)
+{
+	struct queue *q = h->q;
+
+	RB_REMOVE(held_tree, &q->blocks, h);
+	q->bytes -= h->b->cap;
+	if (in_memory_only(q))
+		b->memory_used -= h->b->cap;
+	if (h->stored) {
+		TAILQ_REMOVE(&b->cache, h, lru);
+		b->cache_used -= h->b->cap;
+	}
+	if (q->open == h)
+		q->open = NULL;
+	dfb_block_unref(h->b);
+	free(h);
+}
+
+void
+queue_free(struct broker *b, struct queue *q)
+{
+	struct held *h;
+
+	while ((h = RB_MIN(held_tree, &q->blocks)) != NULL)
+		drop(b, h);
+	free(q);
+}
+
+static struct held *
+open_block(struct broker *b, struct queue *q, size_t len)
+{
+	struct held *h;
+	size_t cap = len + DFB_BLOCK_HEADER > DFB_BLOCK_FULL / 2 ? len : 2048;
+
+	if ((h = calloc(1, sizeof *h)) == NULL)
+		return NULL;
+	if ((h->b = dfb_block_new(q->id, q->next, cap)) == NULL) {
+		free(h);
+		return NULL;
+	}
+	h->q = q;
+	RB_INSERT(held_tree, &q->blocks, h);
+	q->bytes += h->b->cap;
+	if (in_memory_only(q))
+		b->memory_used += h->b->cap;
+	q->open = h;
+	return h;
+}
+
+uint64_t
+queue_append(struct broker *b, struct queue *q, const uint8_t *rec, size_t len,
+    bool special, uint8_t **where)
+{
+	struct held *h = q->open;
+	size_t cap;
+
+	if (h != NULL && h->b->len + len > DFB_BLOCK_FULL)
+		queue_seal(q);
+	if (q->open == NULL && open_block(b, q, len) == NULL)
+		return UINT64_MAX;
+	h = q->open;
+	cap = h->b->cap;
+	if (dfb_block_append(h->b, rec, len, 1, b->wall) == -1)
+		return UINT64_MAX;
+	q->bytes += h->b->cap - cap;
+	if (special)
+		h->b->flags |= BLOCK_SPECIAL;
+	if (where != NULL)
+		*where = h->b->data + h->b->len - len;
+	if (in_memory_only(q))
+		b->memory_used += h->b->cap - cap;
+	else {
+		b->pending_bytes += len;
+		commit_dirty_queue(b, q);
+	}
+	q->topic->in++;
+	return q->next++;
+}
+
+void
+queue_seal(struct queue *q)
+{
+	if (q->open != NULL) {
+		q->open->sealed = true;
+		q->open = NULL;
+	}
+}
+
+uint64_t
+queue_limit(const struct queue *q)
+{
+	return q->topic->set.durability == DFB_COMMIT ? q->committed : q->next;
+}
+
+struct dfb_block *
+queue_find(struct queue *q, uint64_t offset)
+{
+	struct held *h = RB_ROOT(&q->blocks), *best = NULL;
+
+	while (h != NULL) {
+		if (h->b->base <= offset) {
+			best = h;
+			h = RB_RIGHT(h, node);
+		} else
+			h = RB_LEFT(h, node);
+	}
+	return best != NULL && offset < best->b->base + best->b->count ? best->b : NULL;
+}
+
+void
+queue_stored(struct broker *b, struct held *h)
+{
+	struct held *old;
+
+	h->stored = true;
+	if (h->q->committed < h->b->base + h->b->count)
+		h->q->committed = h->b->base + h->b->count;
+	TAILQ_INSERT_TAIL(&b->cache, h, lru);
+	b->cache_used += h->b->cap;
+	while (b->cache_used > CACHE_MAX && (old = TAILQ_FIRST(&b->cache)) != NULL)
+		drop(b, old);
+}
+
+void
+queue_trim(struct broker *b, struct queue *q)
+{
+	uint64_t low = q->next;
+	struct group *g;
+	struct held *h;
+
+	if (!in_memory_only(q) || TAILQ_EMPTY(&q->topic->groups))
+		return;
+	TAILQ_FOREACH(g, &q->topic->groups, link)
+		if (g->cursors[q->index]->low < low)
+			low = g->cursors[q->index]->low;
+	while ((h = RB_MIN(held_tree, &q->blocks)) != NULL &&
+	    h->b->base + h->b->count <= low && (h != q->open || low == q->next)) {
+		q->first = h->b->base + h->b->count;
+		drop(b, h);
+	}
+}
+
+void
+queue_wake(struct broker *b, struct queue *q)
+{
+	struct group *g;
+
+	TAILQ_FOREACH(g, &q->topic->groups, link)
+		deliver_ready(b, g->cursors[q->index]);
+}

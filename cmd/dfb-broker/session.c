@@ -1,0 +1,229 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "broker.h"
+#include "net/loop.h"
+
+/* A peer whose queue is full is waited for; one that takes nothing while so much is
+ * waiting for it is given up. */
+#define BACKLOG_MAX ((size_t)128 << 20)
+#define BACKLOG_SLOW ((size_t)1 << 20)
+#define UNBLOCK_MS 2
+#define SESSIONS_MAX 20000
+
+int
+session_cmp(struct session *a, struct session *b)
+{
+	if (a->peer.len != b->peer.len)
+		return a->peer.len < b->peer.len ? -1 : 1;
+	return memcmp(a->peer.id, b->peer.id, a->peer.len);
+}
+
+RB_GENERATE(session_tree, session, node, session_cmp)
+
+struct session *
+session_find(struct broker *b, const struct dfb_peer *peer)
+{
+	struct session want = { .peer = *peer };
+
+	return RB_FIND(session_tree, &b->sessions, &want);
+}
+
+struct session *
+session_by_serial(struct broker *b, const struct dfb_peer *peer, uint64_t serial)
+{
+	struct session *s = session_find(b, peer);
+
+	return s != NULL && s->serial == serial ? s : NULL;
+}
+
+static int
+remember_fd(struct broker *b, struct session *s)
+{
+	size_t fd = (size_t)s->peer.fd;
+
+	if (s->peer.fd < 0)
+		return 0;
+	if (fd >= b->nfds) {
+		size_t n = b->nfds != 0 ? b->nfds : 256;
+		struct session **p;
+		while (n <= fd)
+			n *= 2;
+		if ((p = reallocarray(b->by_fd, n, sizeof(struct session *))) == NULL)
+			return -1;
+		memset(p + b->nfds, 0, (n - b->nfds) * sizeof(struct session *));
+		b->by_fd = p;
+		b->nfds = n;
+	}
+	b->by_fd[fd] = s;
+	return 0;
+}
+
+struct session *
+session_new(struct broker *b, const struct dfb_peer *peer)
+{
+	struct session *s;
+
+	if (b->nsessions >= SESSIONS_MAX) {
+		log_event(DFB_LOG_WARN, "sessions-full", "sessions=%zu", b->nsessions);
+		return NULL;
+	}
+	if ((s = calloc(1, sizeof *s)) == NULL)
+		return NULL;
+	s->peer = *peer;
+	s->serial = ++b->serial;
+	TAILQ_INIT(&s->streams);
+	TAILQ_INIT(&s->subs);
+	TAILQ_INIT(&s->calls);
+	STAILQ_INIT(&s->backlog);
+	if (remember_fd(b, s) == -1) {
+		free(s);
+		return NULL;
+	}
+	RB_INSERT(session_tree, &b->sessions, s);
+	b->nsessions++;
+	b->n.sessions++;
+	return s;
+}
+
+void
+session_free(struct broker *b, struct session *s, const char *why)
+{
+	struct out_frame *f;
+	struct call *c;
+
+	log_event(DFB_LOG_DEBUG, "session-end", "who=%s why=%s", dfb_log_quote(s->who),
+	    dfb_log_quote(why));
+	while (!TAILQ_EMPTY(&s->streams))
+		stream_free(b, TAILQ_FIRST(&s->streams));
+	while ((c = TAILQ_FIRST(&s->calls)) != NULL)
+		call_forget(b, c);
+	while (!TAILQ_EMPTY(&s->subs))
+		sub_free(b, TAILQ_FIRST(&s->subs), false);
+	if (!STAILQ_EMPTY(&s->backlog))
+		TAILQ_REMOVE(&b->blocked, s, blocked_link);
+	while ((f = STAILQ_FIRST(&s->backlog)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->backlog, link);
+		dfb_buf_release(&f->buf);
+		free(f);
+	}
+	if (s->answering)
+		STAILQ_REMOVE(&b->answering, s, session, answer_link);
+	dfb_buf_release(&s->answers);
+	if (s->peer.fd >= 0 && (size_t)s->peer.fd < b->nfds &&
+	    b->by_fd[s->peer.fd] == s)
+		b->by_fd[s->peer.fd] = NULL;
+	RB_REMOVE(session_tree, &b->sessions, s);
+	b->nsessions--;
+	free(s);
+}
+
+void
+session_gone(struct broker *b, int fd)
+{
+	if (fd >= 0 && (size_t)fd < b->nfds && b->by_fd[fd] != NULL)
+		session_free(b, b->by_fd[fd], "connection ended");
+}
+
+/* ---- sending ---- */
+
+bool
+session_is_blocked(const struct session *s)
+{
+	return s->backlog_bytes > BACKLOG_SLOW;
+}
+
+static void
+wait_for_room(struct broker *b, struct session *s, struct dfb_buf *buf)
+{
+	struct out_frame *f = calloc(1, sizeof *f);
+
+	if (f == NULL || s->backlog_bytes + buf->len > BACKLOG_MAX) {
+		log_event(DFB_LOG_WARN, "session-stuck", "who=%s bytes=%zu",
+		    dfb_log_quote(s->who), s->backlog_bytes);
+		s->dead = true; /* its client notices silence by its own timeouts */
+		free(f);
+		return;
+	}
+	if (STAILQ_EMPTY(&s->backlog))
+		TAILQ_INSERT_TAIL(&b->blocked, s, blocked_link);
+	f->buf = *buf;
+	*buf = (struct dfb_buf){ 0 };
+	s->backlog_bytes += f->buf.len;
+	STAILQ_INSERT_TAIL(&s->backlog, f, link);
+	dfb_loop_timer(b->loop, &b->unblock, UNBLOCK_MS);
+}
+
+void
+session_send_buf(struct broker *b, struct session *s, struct dfb_buf *buf)
+{
+	if (s->dead)
+		return;
+	if (!STAILQ_EMPTY(&s->backlog))
+		wait_for_room(b, s, buf);
+	else if (dfb_sock_send_buf(b->sock, &s->peer, buf) == -1 && errno == EAGAIN)
+		wait_for_room(b, s, buf);
+	/* Any other failure: the peer is gone, and its event is on the way. */
+}
+
+void
+session_send(struct broker *b, struct session *s, const struct dfb_proto *m)
+{
+	struct dfb_buf buf = { 0 };
+
+	if (dfb_proto_encode(m, &buf) == 0)
+		session_send_buf(b, s, &buf);
+	else {
+		log_event(DFB_LOG_WARN, "no-memory", "who=%s", dfb_log_quote(s->who));
+		s->dead = true;
+	}
+	dfb_buf_release(&buf);
+}
+
+void
+session_error(struct broker *b, struct session *s, uint32_t req, enum dfb_status st,
+    const char *fmt, ...)
+{
+	char why[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof why, fmt, ap);
+	va_end(ap);
+	session_send(b, s, &(struct dfb_proto){ .type = DFB_M_ERROR, .req = req,
+	    .status = (uint16_t)st, .error = { .reason = dfb_str(why) } });
+}
+
+void
+session_unblock(struct broker *b)
+{
+	struct session *s, *next;
+
+	TAILQ_FOREACH_SAFE(s, &b->blocked, blocked_link, next) {
+		bool slow = session_is_blocked(s);
+		struct out_frame *f;
+		struct sub *u;
+
+		while ((f = STAILQ_FIRST(&s->backlog)) != NULL) {
+			size_t len = f->buf.len;
+			if (dfb_sock_send_buf(b->sock, &s->peer, &f->buf) == -1 &&
+			    errno == EAGAIN)
+				break;
+			s->backlog_bytes -= len;
+			STAILQ_REMOVE_HEAD(&s->backlog, link);
+			dfb_buf_release(&f->buf);
+			free(f);
+		}
+		if (STAILQ_EMPTY(&s->backlog))
+			TAILQ_REMOVE(&b->blocked, s, blocked_link);
+		if (slow && !session_is_blocked(s))
+			TAILQ_FOREACH(u, &s->subs, in_session)
+				deliver_sub(b, u);
+	}
+	if (!TAILQ_EMPTY(&b->blocked))
+		dfb_loop_timer(b->loop, &b->unblock, UNBLOCK_MS);
+}

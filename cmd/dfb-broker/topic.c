@@ -1,0 +1,222 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/log.h"
+#include "broker.h"
+#include "store/store.h"
+
+int
+topic_cmp(struct topic *a, struct topic *b)
+{
+	return strcmp(a->name, b->name);
+}
+
+RB_GENERATE(topic_tree, topic, node, topic_cmp)
+
+void
+settings_default(struct settings *s)
+{
+	*s = (struct settings){ .durability = DFB_COMMIT, .queues = 1,
+		.max_body = DFB_BODY_MAX_DEFAULT, .retries = 3,
+		.retention_ms = UINT64_C(7) * 86400000,
+		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 } };
+}
+
+struct topic *
+topic_by_name(struct broker *b, const char *name)
+{
+	struct topic want;
+
+	snprintf(want.name, sizeof want.name, "%s", name);
+	return RB_FIND(topic_tree, &b->topics, &want);
+}
+
+struct topic *
+topic_find(struct broker *b, struct dfb_str name)
+{
+	char text[DFB_TOPIC_MAX];
+
+	if (name.len >= sizeof text)
+		return NULL;
+	return topic_by_name(b, dfb_str_copy(name, text, sizeof text));
+}
+
+int
+topic_grow(struct broker *b, struct topic *t, uint32_t queues)
+{
+	struct queue **p = reallocarray(t->queues, queues, sizeof(struct queue *));
+	struct group *g;
+
+	if (p == NULL)
+		return -1;
+	t->queues = p;
+	TAILQ_FOREACH(g, &t->groups, link) {
+		struct cursor **c = reallocarray(g->cursors, queues,
+		    sizeof(struct cursor *));
+		if (c == NULL)
+			return -1;
+		g->cursors = c;
+	}
+	for (uint32_t i = t->set.queues; i < queues; i++) {
+		if ((t->queues[i] = queue_new(t, i)) == NULL)
+			return -1;
+		TAILQ_FOREACH(g, &t->groups, link)
+			if ((g->cursors[i] = cursor_new(b, g, t->queues[i])) == NULL)
+				fail_stop(b, "no memory for a queue");
+		t->set.queues = i + 1;
+	}
+	TAILQ_FOREACH(g, &t->groups, link)
+		group_balance(b, g);
+	return 0;
+}
+
+struct topic *
+topic_new(struct broker *b, const char *name, uint32_t id, const struct settings *set)
+{
+	struct topic *t = calloc(1, sizeof *t);
+
+	if (t == NULL)
+		return NULL;
+	snprintf(t->name, sizeof t->name, "%s", name);
+	t->id = id;
+	t->set = *set;
+	t->set.queues = 0;
+	TAILQ_INIT(&t->groups);
+	if (topic_grow(b, t, set->queues) == -1) {
+		topic_free(b, t);
+		return NULL;
+	}
+	RB_INSERT(topic_tree, &b->topics, t);
+	b->ntopics++;
+	if (id > b->last_topic_id)
+		b->last_topic_id = id;
+	return t;
+}
+
+int
+topic_store(struct broker *b, struct topic *t)
+{
+	struct dfb_batch *batch = commit_batch(b, true);
+	json_t *j = settings_to_json(&t->set);
+	char *text = NULL;
+	int rc = -1;
+
+	if (batch != NULL && j != NULL &&
+	    json_object_set_new(j, "id", json_integer(t->id)) == 0 &&
+	    (text = json_dumps(j, JSON_COMPACT)) != NULL)
+		rc = dfb_batch_put(batch, T_TOPICS, t->name, strlen(t->name), text,
+		    strlen(text));
+	free(text);
+	json_decref(j);
+	return rc;
+}
+
+struct topic *
+topic_make_system(struct broker *b, const char *name)
+{
+	struct topic *t = topic_by_name(b, name);
+	struct settings set;
+
+	if (t != NULL)
+		return t;
+	settings_default(&set);
+	set.max_body = DFB_BODY_MAX_LIMIT;
+	if ((t = topic_new(b, name, b->last_topic_id + 1, &set)) == NULL)
+		return NULL;
+	if (topic_store(b, t) == -1)
+		fail_stop(b, "no memory for a topic");
+	log_event(DFB_LOG_INFO, "topic-created", "topic=%s", name);
+	enroll_topic(b, name, true);
+	return t;
+}
+
+static void
+delete_rows(struct broker *b, struct topic *t)
+{
+	struct dfb_batch *batch = commit_batch(b, true);
+	struct group *g;
+
+	if (batch == NULL ||
+	    dfb_batch_del(batch, T_TOPICS, t->name, strlen(t->name)) == -1)
+		fail_stop(b, "no memory to delete a topic");
+	TAILQ_FOREACH(g, &t->groups, link)
+		group_delete_rows(b, g);
+}
+
+void
+topic_delete(struct broker *b, struct topic *t)
+{
+	struct producer *p, *next;
+	struct group *g, *gnext;
+	struct call *c;
+
+	/* Senders and receivers are told; then rows, then memory. */
+	RB_FOREACH_SAFE(p, producer_tree, &b->producers, next)
+		if (p->topic == t) {
+			if (p->stream != NULL)
+				stream_refuse(b, p->stream, 0, DFB_REFUSE_STREAM,
+				    DFB_NOBODY, 0, "topic '%s' was deleted", t->name);
+			p->finished = true;
+			commit_dirty_producer(b, p);
+			if (p->stream != NULL)
+				stream_free(b, p->stream);
+		}
+	TAILQ_FOREACH_SAFE(g, &t->groups, link, gnext) /* an unkept one goes with it */
+		while (g->nsubs != 0) {
+			bool last = g->nsubs == 1;
+			sub_drop(b, TAILQ_FIRST(&g->subs), DFB_NOBODY,
+			    "the topic was deleted");
+			if (last)
+				break;
+		}
+	for (uint32_t i = 0; i < t->set.queues; i++)
+		while ((c = RB_MIN(call_tree, &t->queues[i]->calls)) != NULL)
+			call_end(b, c, DFB_NOBODY, "the topic was deleted");
+	delete_rows(b, t);
+	RB_REMOVE(topic_tree, &b->topics, t);
+	b->ntopics--;
+	t->dead = true;
+	TAILQ_INSERT_TAIL(&b->graves, t, grave);
+	enroll_topic(b, t->name, false);
+	log_event(DFB_LOG_INFO, "topic-deleted", "topic=%s", t->name);
+}
+
+static bool
+is_needed(const struct topic *t)
+{
+	for (uint32_t i = 0; i < t->set.queues; i++)
+		if (t->queues[i]->busy != 0 || t->queues[i]->dirty)
+			return true;
+	return false;
+}
+
+void
+topic_bury(struct broker *b)
+{
+	struct topic *t, *next;
+	struct producer *p;
+
+	TAILQ_FOREACH_SAFE(t, &b->graves, grave, next) {
+		bool named = is_needed(t);
+		RB_FOREACH(p, producer_tree, &b->producers)
+			named |= p->topic == t;
+		if (named)
+			continue;
+		TAILQ_REMOVE(&b->graves, t, grave);
+		topic_free(b, t);
+	}
+}
+
+void
+topic_free(struct broker *b, struct topic *t)
+{
+	while (!TAILQ_EMPTY(&t->groups))
+		group_free(b, TAILQ_FIRST(&t->groups));
+	for (uint32_t i = 0; i < t->set.queues; i++)
+		queue_free(b, t->queues[i]);
+	free(t->queues);
+	free(t);
+}

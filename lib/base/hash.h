@@ -1,0 +1,24 @@
+/* The hash that maps keys to queues: stable for ever, on every machine. */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* FNV-1a, 64 bit (draft-eastlake-fnv), with the murmur3 finaliser so that low
+ * bits are usable by themselves. */
+static inline uint64_t
+dfb_hash(const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	h ^= h >> 33;
+	h *= UINT64_C(0xff51afd7ed558ccd);
+	h ^= h >> 33;
+	return h;
+}
+
+#endif

@@ -1,0 +1,216 @@
+#include "client/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "client/internal.h"
+#include "net/sock.h"
+#include "wire/proto.h"
+
+/* More than any site has; a longer list is an error, not a reason to allocate. */
+#define ROUTES_MAX 65536
+
+static void
+lookup(struct dfb_dest *t)
+{
+	struct dfb_proto m = { .type = DFB_M_LOOKUP,
+		.lookup = { .dest = dfb_str(t->text), .watch = 1 } };
+
+	m.req = t->req = dfb_names_number(t->dfb->names);
+	dfb_names_send(t->dfb->names, &m); /* if not now, when a session begins */
+}
+
+void
+dfb_dests_lookup(struct dfb *d)
+{
+	struct dfb_dest *t;
+
+	TAILQ_FOREACH(t, &d->dests, entry)
+		lookup(t);
+}
+
+bool
+dfb_dests_waiting(const struct dfb *d)
+{
+	struct dfb_dest *t;
+
+	TAILQ_FOREACH(t, &d->dests, entry)
+		if (t->req != 0)
+			return true;
+	return false;
+}
+
+static void
+notify(struct dfb_dest *t)
+{
+	struct dfb_watch *w;
+
+	t->answers++;
+	LIST_FOREACH(w, &t->watches, entry)
+		w->changed(w->arg);
+}
+
+static int
+order(const void *a, const void *b, void *arg)
+{
+	const struct dfb_route *x = a, *y = b;
+	const char *region = arg;
+	int own = (strcmp(y->region, region) == 0) - (strcmp(x->region, region) == 0);
+	int topic = strcmp(x->topic, y->topic);
+
+	return own != 0 ? own : topic != 0 ? topic : strcmp(x->broker, y->broker);
+}
+
+/* The list in a ROUTES frame.  0; -1 when it is malformed or memory is short. */
+static int
+read_routes(struct dfb_blob list, struct dfb_route **out, size_t *count)
+{
+	struct dfb_route *r = NULL;
+	struct dfb_m_route m;
+	size_t n = 0, cap = 0;
+	int rc;
+
+	while ((rc = dfb_route_next(&list, &m)) == 1) {
+		if (n == cap) {
+			struct dfb_route *p;
+			cap = cap != 0 ? cap * 2 : 4;
+			if (cap > ROUTES_MAX ||
+			    (p = reallocarray(r, cap, sizeof *p)) == NULL) {
+				free(r);
+				return -1;
+			}
+			r = p;
+		}
+		r[n].incarnation = m.incarnation;
+		r[n].state = m.state;
+		dfb_str_copy(m.topic, r[n].topic, sizeof r[n].topic);
+		dfb_str_copy(m.broker, r[n].broker, sizeof r[n].broker);
+		dfb_str_copy(m.region, r[n].region, sizeof r[n].region);
+		dfb_str_copy(m.endpoint, r[n].endpoint, sizeof r[n].endpoint);
+		if (dfb_endpoint_check(r[n].endpoint) == NULL)
+			n++; /* one that cannot be used would never be reached */
+	}
+	if (rc == -1) {
+		free(r);
+		return -1;
+	}
+	*out = r;
+	*count = n;
+	return 0;
+}
+
+bool
+dfb_dests_answer(struct dfb *d, const struct dfb_proto *m)
+{
+	struct dfb_dest *t;
+	struct dfb_route *routes;
+	size_t n;
+
+	TAILQ_FOREACH(t, &d->dests, entry)
+		if (m->type == DFB_M_ROUTES ? dfb_str_is(m->routes.dest, t->text) :
+		    m->req != 0 && m->req == t->req)
+			break;
+	if (t == NULL) /* nobody watches it any more */
+		return true;
+	if (m->type == DFB_M_ERROR) {
+		t->req = 0;
+		t->answered = true;
+		t->refused = m->status;
+		dfb_str_copy(m->error.reason, t->why, sizeof t->why);
+		notify(t);
+		return true;
+	}
+	if (read_routes(m->routes.routes, &routes, &n) == -1)
+		return false;
+	if (n > 1)
+		qsort_r(routes, n, sizeof *routes, order, d->region);
+	free(t->routes);
+	t->routes = routes;
+	t->n = n;
+	if (m->req == t->req)
+		t->req = 0;
+	t->answered = true;
+	t->refused = DFB_OK;
+	t->known = t->known || n != 0;
+	notify(t);
+	return true;
+}
+
+enum dfb_status
+dfb_dest_watch(struct dfb *d, const char *text, struct dfb_watch *w)
+{
+	struct dfb_dest *t;
+
+	if (text == NULL || dfb_word_kind(text) == DFB_WORD_BAD)
+		return dfb_fail(d, DFB_USAGE, "'%s' is not a destination: %s",
+		    text != NULL ? text : "", dfb_word_help);
+	TAILQ_FOREACH(t, &d->dests, entry)
+		if (strcmp(t->text, text) == 0)
+			break;
+	if (t == NULL) {
+		if ((t = calloc(1, sizeof *t)) == NULL)
+			return dfb_fail(d, DFB_OSERR, "out of memory");
+		t->dfb = d;
+		LIST_INIT(&t->watches);
+		snprintf(t->text, sizeof t->text, "%s", text);
+		TAILQ_INSERT_TAIL(&d->dests, t, entry);
+		lookup(t);
+	}
+	w->dest = t;
+	LIST_INSERT_HEAD(&t->watches, w, entry);
+	return DFB_OK;
+}
+
+void
+dfb_dest_unwatch(struct dfb_watch *w)
+{
+	struct dfb_dest *t = w->dest;
+	struct dfb_proto m = { .type = DFB_M_UNWATCH };
+
+	if (t == NULL)
+		return;
+	LIST_REMOVE(w, entry);
+	w->dest = NULL;
+	if (!LIST_EMPTY(&t->watches))
+		return;
+	m.unwatch.dest = dfb_str(t->text);
+	dfb_names_send(t->dfb->names, &m);
+	TAILQ_REMOVE(&t->dfb->dests, t, entry);
+	free(t->routes);
+	free(t);
+}
+
+enum dfb_status
+dfb_dest_verdict(const struct dfb_dest *t, uint64_t waited_ms, uint64_t *left_ms,
+    char *why, size_t size)
+{
+	const struct dfb *d = t->dfb;
+	uint64_t limit;
+	char time[16];
+
+	if (t->n != 0)
+		return DFB_OK;
+	if (t->answered && t->refused != DFB_OK) {
+		snprintf(why, size, "the name server refuses '%s': %s", t->text, t->why);
+		return t->refused;
+	}
+	if (t->answered && !t->known) {
+		snprintf(why, size, "no broker serves '%s'; create it with 'dfb-ctl "
+		    "topic create'", t->text);
+		return DFB_NOBODY;
+	}
+	limit = t->answered || dfb_names_ever(d->names) ? d->wait_ms : d->first_wait_ms;
+	if (waited_ms < limit) {
+		*left_ms = limit - waited_ms;
+		return DFB_AGAIN;
+	}
+	if (t->answered)
+		snprintf(why, size, "no broker serves '%s' any more, for %s", t->text,
+		    dfb_format_duration(limit, time));
+	else
+		snprintf(why, size, "no name server answers at %s: is the bus running?",
+		    dfb_names_list(d->names));
+	return DFB_NOBODY;
+}

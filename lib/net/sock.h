@@ -1,0 +1,96 @@
+/*
+ * Sockets: a listening one (ROUTER: many peers) and a connecting one (DEALER: one
+ * peer), each with a monitor that tells when connections come and go.  One frame is
+ * one message.  The only layer that includes <zmq.h>.
+ */
+#ifndef NET_SOCK_H
+#define NET_SOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dfb_buf;
+struct dfb_net;
+struct dfb_sock;
+
+/* The ZeroMQ context: one input/output thread.  NULL with errno. */
+struct dfb_net *dfb_net_new(void);
+void dfb_net_free(struct dfb_net *); /* after all its sockets; NULL is fine */
+
+struct dfb_sock_config {
+	size_t max_frame;    /* larger ones end the connection */
+	int queue;           /* frames waiting per peer and direction */
+};
+
+/* A listening socket, bound to nothing yet, and one that connects (and goes on
+ * trying).  NULL with errno. */
+struct dfb_sock *dfb_sock_listen(struct dfb_net *, const struct dfb_sock_config *);
+struct dfb_sock *dfb_sock_connect(struct dfb_net *, const struct dfb_sock_config *,
+    const char *endpoint);
+
+/* Close; what is still to be sent is sent for at most linger_ms in the background
+ * (dfb_net_free waits for it).  NULL is fine. */
+void dfb_sock_close(struct dfb_sock *, int linger_ms);
+
+/* Listen at endpoint: ipc://PATH, tcp://ADDRESS:PORT (port 0: any free one).  The
+ * endpoint as clients must write it goes to actual.  0, or -1 with errno. */
+int dfb_sock_bind(struct dfb_sock *, const char *endpoint, char *actual, size_t size);
+
+/* What is wrong with an endpoint, in words; NULL when it can be used. */
+const char *dfb_endpoint_check(const char *endpoint);
+
+/* ---- frames ---- */
+
+/* Who sent a frame, on a listening socket.  fd identifies the connection in
+ * events, until its DFB_NET_GONE. */
+struct dfb_peer {
+	uint8_t len;
+	uint8_t id[19];
+	int fd;
+};
+
+struct dfb_frame {
+	struct dfb_peer peer;
+	const uint8_t *data; /* NULL: not one frame as it should be, from peer */
+	size_t len;
+	_Alignas(8) unsigned char msg_[64];
+};
+
+/* Take a waiting frame: 1, release it afterwards; 0: none; -1 with errno. */
+int dfb_sock_recv(struct dfb_sock *, struct dfb_frame *);
+void dfb_frame_release(struct dfb_frame *);
+
+/*
+ * Send a frame without waiting.  peer is NULL on a connecting socket.  _send copies;
+ * _send_buf takes over the buffer's memory (and leaves it empty) when it returns
+ * 0; _send_shared refers to data until free_fn(data, hint) is called, in another
+ * thread, also when it fails.  0; -1: errno EAGAIN when the peer's queue is full (_send_buf:
+ * the buffer is unchanged), EHOSTUNREACH when the peer is gone.
+ */
+int dfb_sock_send(struct dfb_sock *, const struct dfb_peer *, const void *data,
+    size_t len);
+int dfb_sock_send_buf(struct dfb_sock *, const struct dfb_peer *, struct dfb_buf *);
+int dfb_sock_send_shared(struct dfb_sock *, const struct dfb_peer *, void *data,
+    size_t len, void (*free_fn)(void *data, void *hint), void *hint);
+
+/* ---- events ---- */
+
+enum dfb_net_event {
+	DFB_NET_NONE,
+	DFB_NET_UP,      /* connected (both sides speak ZMTP), or accepted: fd */
+	DFB_NET_GONE,    /* a connection ended: fd */
+	DFB_NET_REFUSED, /* connecting failed; it is tried again */
+};
+
+/* Take the next event; DFB_NET_NONE when there is none. */
+enum dfb_net_event dfb_sock_event(struct dfb_sock *, int *fd);
+
+/* For the loop: the descriptors to sleep on, and whether frames and events wait.
+ * Must be asked before each sleep (the descriptors are edge-triggered). */
+int dfb_sock_fd(const struct dfb_sock *);
+int dfb_sock_event_fd(const struct dfb_sock *);
+bool dfb_sock_readable(struct dfb_sock *);
+bool dfb_sock_has_event(struct dfb_sock *);
+
+#endif

@@ -1,0 +1,186 @@
+#include "base/log.h"
+#include "dfb.h"
+#include "store/internal.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#define CACHE_DEFAULT (32u << 20)
+#define LOG_FILE_BYTES (64u << 20)
+#define LOG_BUFFER_BYTES (8u << 20)
+
+/* A batch of some thousand rows locks as many pages. */
+#define LOCKS_MAX 20000
+
+static const char *
+remedy(int err)
+{
+	switch (err) {
+	case ENOSPC:
+	case EDQUOT:
+		return ": make room on its disk";
+	case EMFILE:
+		return ": raise the limit of open files";
+	case DB_RUNRECOVERY:
+		return ": start again to recover; if that fails, restore a backup";
+	default:
+		return "";
+	}
+}
+
+static void
+complain(struct dfb_store *s, int err, const char *fmt, va_list ap)
+{
+	char what[256];
+
+	vsnprintf(what, sizeof what, fmt, ap);
+	log_errx("store '%s': cannot %s: %s%s", s->dir, what, db_strerror(err),
+	    remedy(err));
+}
+
+int
+store_fail(struct dfb_store *s, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (atomic_exchange(&s->failed, true))
+		return -1;
+	va_start(ap, fmt);
+	complain(s, err, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+int
+store_open_fail(struct dfb_store *s, int err, int *status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(s, err, fmt, ap);
+	va_end(ap);
+	s->failed = true;
+	*status = err == EACCES || err == EPERM ? DFB_DENIED :
+	    err == ENOMEM || err == EMFILE || err == ENFILE ? DFB_OSERR : DFB_IOERR;
+	return -1;
+}
+
+bool
+store_ok(const struct dfb_store *s)
+{
+	return !s->failed;
+}
+
+static void
+on_error(const DB_ENV *env, const char *prefix, const char *msg)
+{
+	const struct dfb_store *s = env->app_private;
+
+	(void)prefix;
+	log_errx("store '%s': %s", s->dir, msg);
+}
+
+static void
+on_message(const DB_ENV *env, const char *msg)
+{
+	const struct dfb_store *s = env->app_private;
+
+	log_debug("store '%s': %s", s->dir, msg);
+}
+
+/* A checkpoint that meets a page in use sleeps a second before it looks again, and a
+ * second is 100 MB of log to recover.  The page is free in microseconds. */
+static int
+short_yield(u_long secs, u_long usecs)
+{
+	struct timespec t = { .tv_nsec = 1000000 };
+
+	if (secs == 0)
+		t.tv_nsec = usecs < 1000 ? (long)usecs * 1000 : 1000000;
+	if (secs == 0 && usecs == 0)
+		sched_yield();
+	else
+		nanosleep(&t, NULL);
+	return 0;
+}
+
+static int
+configure(DB_ENV *env, size_t cache)
+{
+	int e;
+
+	if ((e = env->set_cachesize(env, (uint32_t)(cache >> 30),
+	    (uint32_t)(cache & ((1u << 30) - 1)), 1)) != 0 ||
+	    (e = env->set_lg_max(env, LOG_FILE_BYTES)) != 0 ||
+	    (e = env->set_lg_bsize(env, LOG_BUFFER_BYTES)) != 0 ||
+	    (e = env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1)) != 0 ||
+	    (e = env->set_lk_max_locks(env, LOCKS_MAX)) != 0 ||
+	    (e = env->set_lk_max_objects(env, LOCKS_MAX)) != 0 ||
+	    /* The reader, which has written nothing, is the one to try again. */
+	    (e = env->set_lk_detect(env, DB_LOCK_MINWRITE)) != 0)
+		return e;
+	return 0;
+}
+
+int
+store_env_open(struct dfb_store *s, size_t cache, int *status)
+{
+	int e;
+
+	if ((e = db_env_set_func_yield(short_yield)) != 0 ||
+	    (e = db_env_create(&s->env, 0)) != 0)
+		return store_open_fail(s, e, status, "make a Berkeley DB environment");
+	s->env->app_private = s;
+	s->env->set_errcall(s->env, on_error);
+	s->env->set_msgcall(s->env, on_message);
+	if ((e = configure(s->env, cache != 0 ? cache : CACHE_DEFAULT)) != 0)
+		return store_open_fail(s, e, status, "configure Berkeley DB");
+	e = s->env->open(s->env, s->dir, DB_CREATE | DB_PRIVATE | DB_THREAD | DB_RECOVER |
+	    DB_INIT_MPOOL | DB_INIT_LOG | DB_INIT_TXN | DB_INIT_LOCK, 0600);
+	if (e != 0)
+		return store_open_fail(s, e, status, "open or recover (its files may be "
+		    "damaged: restore a backup, or give another directory)");
+	return 0;
+}
+
+int
+dfb_store_checkpoint(struct dfb_store *s, uint32_t kbytes)
+{
+	int e;
+
+	if (!store_ok(s))
+		return -1;
+	e = s->env->txn_checkpoint(s->env, kbytes, 0, kbytes == 0 ? DB_FORCE : 0);
+	return e == 0 ? 0 : store_fail(s, e, "write a checkpoint");
+}
+
+int
+dfb_store_flush(struct dfb_store *s)
+{
+	int e;
+
+	if (!store_ok(s))
+		return -1;
+	e = s->env->log_flush(s->env, NULL);
+	return e == 0 ? 0 : store_fail(s, e, "flush the log");
+}
+
+int
+dfb_store_space(const struct dfb_store *s, uint64_t *free_bytes, uint64_t *total)
+{
+	struct statvfs v;
+
+	if (statvfs(s->dir, &v) == -1) {
+		log_err("cannot ask for the free space of '%s'", s->dir);
+		return -1;
+	}
+	*free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	*total = (uint64_t)v.f_blocks * v.f_frsize;
+	return 0;
+}
