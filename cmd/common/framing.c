@@ -198,6 +198,12 @@ dfb_frames_next(struct dfb_frames *f, const uint8_t **p, size_t *len)
 	}
 }
 
+size_t
+dfb_frames_rest(const struct dfb_frames *f)
+{
+	return f->end - f->start;
+}
+
 /* Room for n more bytes at the end: what was returned goes first. */
 static int
 make_room(struct dfb_frames *f, size_t n)

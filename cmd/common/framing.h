@@ -71,6 +71,9 @@ void dfb_frames_restart(struct dfb_frames *);
 enum dfb_frames_result dfb_frames_next(struct dfb_frames *, const uint8_t **p,
     size_t *len);
 
+/* Bytes that were read and are not returned yet. */
+size_t dfb_frames_rest(const struct dfb_frames *);
+
 /* Read from fd, once.  0 (something came, or the end), or -1 with errno (EAGAIN,
  * EINTR: again later). */
 int dfb_frames_fill(struct dfb_frames *, int fd);

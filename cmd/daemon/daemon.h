@@ -60,7 +60,8 @@ bool dfb_daemon_option(struct dfb_daemon *, const struct dfb_opts *, int letter)
  * After the options: make the log a daemon's, fill in defaults and refuse what
  * cannot be.  name ("names", "b1") makes the defaults: data $STATE_DIRECTORY when
  * systemd set it, else /var/lib/dfb/NAME; bind ipc:///run/dfb/NAME.sock; names
- * $DFB_NAMES, else ipc:///run/dfb/names.sock.  Malformed endpoints do not return
+ * $DFB_NAMES, else ipc:///run/dfb/names.sock ("": none).  Raises the limit of open
+ * descriptors to the hard one.  Malformed endpoints do not return
  * (DFB_USAGE).  DFB_OK; DFB_DENIED, logged, for tcp without --insecure.
  */
 int dfb_daemon_finish(struct dfb_daemon *, const struct dfb_opts *, const char *name);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,6 +76,9 @@ check_names(const struct dfb_opts *o, const char *list)
 {
 	const char *p = list;
 
+	if (*list == '\0')
+		return;
+
 	do {
 		size_t n = strcspn(p, ",");
 		char one[DFB_DAEMON_ENDPOINT];
@@ -102,6 +106,19 @@ default_data(struct dfb_daemon *d, const char *name)
 	d->data = d->default_data;
 }
 
+/* Each session takes descriptors.  Nothing here uses select(2), which is why the
+ * soft limit is low by default. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
 int
 dfb_daemon_finish(struct dfb_daemon *d, const struct dfb_opts *o, const char *name)
 {
@@ -116,6 +133,7 @@ dfb_daemon_finish(struct dfb_daemon *d, const struct dfb_opts *o, const char *na
 	    *d->names == '\0'))
 		d->names = NAMES_DEFAULT;
 	check_names(o, d->names);
+	raise_descriptors();
 	dfb_log_init(o->prog, true, o->verbose);
 	for (size_t i = 0; i < d->nbinds; i++)
 		if (strncmp(d->binds[i], "tcp://", 6) == 0 && !d->insecure) {

@@ -261,10 +261,12 @@ struct broker {
 	uint64_t serial;
 	TAILQ_HEAD(, session) blocked;
 	STAILQ_HEAD(, session) answering;
-	struct dfb_timer unblock;
+	struct dfb_timer unblock, again;
 
 	struct topic_tree topics;
 	struct topic_list graves;
+	struct topic **by_id;      /* NULL where a topic was deleted */
+	size_t nids;
 	uint32_t last_topic_id;
 	size_t ntopics;
 	TAILQ_HEAD(, held) cache;
@@ -452,18 +454,22 @@ admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_dele
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 
-/* load.c */
+/* load.c: before and after the threads run */
 int load_all(struct broker *);
 int mark_clean(struct broker *, bool clean);
+int queue_floor_row(struct dfb_batch *, const struct queue *, uint64_t floor);
+#define MEMORY_FLOOR (UINT64_C(1) << 32) /* offsets of a memory queue that one run may use */
 
-/* keeper.c */
-void keeper_start(struct broker *);
+/* upkeep.c */
+void upkeep_start(struct broker *);
 
 /* enroll.c */
 int enroll_start(struct broker *);
 void enroll_topic(struct broker *, const char *topic, bool up);
 void enroll_state(struct broker *);
 void enroll_stop(struct broker *);
+
+struct topic *topic_by_id(struct broker *, uint32_t id); /* topic.c */
 
 /* switch.c */
 int switch_run(struct broker *);

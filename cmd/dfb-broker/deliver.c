@@ -2,9 +2,11 @@
 #include <string.h>
 
 #include "broker.h"
+#include "net/loop.h"
 #include "wire/record.h"
 
 /* A cursor's turn delivers at most one block; then others have theirs. */
+#define TURN_MAX 1024
 
 void
 deliver_ready(struct broker *b, struct cursor *c)
@@ -310,17 +312,20 @@ check_drained(struct broker *b, struct sub *u)
 	    .drained = { .sub = u->handle } });
 }
 
+static void
+nothing(struct dfb_timer *t, void *arg)
+{
+	(void)t;
+	(void)arg;
+}
+
 void
 deliver_all(struct broker *b)
 {
-	struct cursor_list now = TAILQ_HEAD_INITIALIZER(now);
 	struct cursor *c;
 
-	TAILQ_CONCAT(&now, &b->ready, ready_link);
-	/* cursor_free removes a cursor from whichever list it is on: TAILQ_REMOVE
-	 * needs the head only for the last, which `now` hands back below. */
-	while ((c = TAILQ_FIRST(&now)) != NULL) {
-		TAILQ_REMOVE(&now, c, ready_link);
+	for (unsigned n = 0; n < TURN_MAX && (c = TAILQ_FIRST(&b->ready)) != NULL; n++) {
+		TAILQ_REMOVE(&b->ready, c, ready_link);
 		c->ready = false;
 		if (c->nretries != 0 && can_deliver(c))
 			send_retries(b, c);
@@ -328,5 +333,9 @@ deliver_all(struct broker *b)
 			deliver_ready(b, c);
 		else if (c->owner != NULL)
 			check_drained(b, c->owner);
+	}
+	if (!TAILQ_EMPTY(&b->ready)) { /* senders have their turn; then at once again */
+		b->again.fn = nothing;
+		dfb_loop_timer(b->loop, &b->again, 0);
 	}
 }

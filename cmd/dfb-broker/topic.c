@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/endian.h>
 
 #include <jansson.h>
 
@@ -44,6 +45,30 @@ topic_find(struct broker *b, struct dfb_str name)
 	return topic_by_name(b, dfb_str_copy(name, text, sizeof text));
 }
 
+struct topic *
+topic_by_id(struct broker *b, uint32_t id)
+{
+	return id < b->nids ? b->by_id[id] : NULL;
+}
+
+static int
+remember_id(struct broker *b, struct topic *t)
+{
+	if (t->id >= b->nids) {
+		size_t n = b->nids != 0 ? b->nids : 64;
+		struct topic **p;
+		while (n <= t->id)
+			n *= 2;
+		if ((p = reallocarray(b->by_id, n, sizeof(struct topic *))) == NULL)
+			return -1;
+		memset(p + b->nids, 0, (n - b->nids) * sizeof(struct topic *));
+		b->by_id = p;
+		b->nids = n;
+	}
+	b->by_id[t->id] = t;
+	return 0;
+}
+
 int
 topic_grow(struct broker *b, struct topic *t, uint32_t queues)
 {
@@ -85,7 +110,7 @@ topic_new(struct broker *b, const char *name, uint32_t id, const struct settings
 	t->set = *set;
 	t->set.queues = 0;
 	TAILQ_INIT(&t->groups);
-	if (topic_grow(b, t, set->queues) == -1) {
+	if (topic_grow(b, t, set->queues) == -1 || remember_id(b, t) == -1) {
 		topic_free(b, t);
 		return NULL;
 	}
@@ -102,13 +127,24 @@ topic_store(struct broker *b, struct topic *t)
 	struct dfb_batch *batch = commit_batch(b, true);
 	json_t *j = settings_to_json(&t->set);
 	char *text = NULL;
+	uint8_t id[4];
 	int rc = -1;
+
+	be32enc(id, b->last_topic_id); /* also after the topic is deleted */
 
 	if (batch != NULL && j != NULL &&
 	    json_object_set_new(j, "id", json_integer(t->id)) == 0 &&
 	    (text = json_dumps(j, JSON_COMPACT)) != NULL)
 		rc = dfb_batch_put(batch, T_TOPICS, t->name, strlen(t->name), text,
 		    strlen(text));
+	if (rc == 0)
+		rc = dfb_batch_put(batch, T_META, "topic_id", 8, id, sizeof id);
+	for (uint32_t i = 0; rc == 0 && t->set.durability == DFB_MEMORY &&
+	    i < t->set.queues; i++)
+		if (t->queues[i]->floor == 0) {
+			t->queues[i]->floor = t->queues[i]->next + MEMORY_FLOOR;
+			rc = queue_floor_row(batch, t->queues[i], t->queues[i]->floor);
+		}
 	free(text);
 	json_decref(j);
 	return rc;
@@ -178,6 +214,7 @@ topic_delete(struct broker *b, struct topic *t)
 	delete_rows(b, t);
 	RB_REMOVE(topic_tree, &b->topics, t);
 	b->ntopics--;
+	b->by_id[t->id] = NULL;
 	t->dead = true;
 	TAILQ_INSERT_TAIL(&b->graves, t, grave);
 	enroll_topic(b, t->name, false);

@@ -38,7 +38,7 @@ struct names_persist {
 	const struct names_registry *registry;
 	void (*failed)(void *arg, int status);
 	void *arg;
-	bool broken;
+	bool broken, closing;
 };
 
 struct names_persist *
@@ -165,8 +165,9 @@ broke(struct names_persist *p, int status)
 	p->failed(p->arg, status);
 }
 
-static void
-submit(struct names_persist *p)
+/* What was gathered becomes what is written. */
+static int
+take(struct names_persist *p)
 {
 	struct dfb_batch *full = p->gathering;
 	uint8_t row[ROWS_VERSION];
@@ -176,10 +177,18 @@ submit(struct names_persist *p)
 	    sizeof row) == -1) {
 		log_err("cannot write the registry");
 		broke(p, DFB_OSERR);
-		return;
+		return -1;
 	}
 	p->gathering = p->writing;
 	p->writing = full;
+	return 0;
+}
+
+static void
+submit(struct names_persist *p)
+{
+	if (take(p) == -1)
+		return;
 	p->busy = true;
 	dfb_worker_submit(p->worker, &p->job);
 }
@@ -203,7 +212,8 @@ committed(struct dfb_job *job)
 	dfb_batch_clear(p->writing);
 	if (p->result == -1)
 		broke(p, DFB_IOERR);
-	else if (!dfb_batch_is_empty(p->gathering) && p->timer.slot == 0)
+	else if (!p->closing && !dfb_batch_is_empty(p->gathering) &&
+	    p->timer.slot == 0)
 		submit(p);
 }
 
@@ -312,12 +322,12 @@ persist_close(struct names_persist *p)
 	if (p->worker != NULL) {
 		dfb_loop_timer_stop(p->loop, &p->timer);
 		dfb_loop_del_fd(p->loop, dfb_worker_fd(p->worker));
-		if (!p->busy && !p->broken && !dfb_batch_is_empty(p->gathering))
-			submit(p);
-		/* Runs committed(), which may submit once more. */
-		while (p->busy)
-			dfb_worker_collect_wait(p->worker);
+		p->closing = true;
 		dfb_worker_free(p->worker);
+		if (!p->broken && !dfb_batch_is_empty(p->gathering) && take(p) == 0) {
+			commit(&p->job);
+			committed(&p->job);
+		}
 		if (p->broken)
 			status = DFB_IOERR;
 	}

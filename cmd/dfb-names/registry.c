@@ -5,6 +5,9 @@
 
 #include "wire/proto.h"
 
+/* A tree has more functions than are used here. */
+#define STATIC __attribute__((unused)) static
+
 struct names_offer {
 	struct names_entry *entry;
 	struct names_topic *topic;
@@ -58,12 +61,12 @@ offer_entry_cmp(struct names_offer *a, struct names_offer *b)
 	return strcmp(a->entry->name, b->entry->name);
 }
 
-RB_GENERATE_STATIC(names_entries, names_entry, by_name, entry_cmp)
-RB_GENERATE_STATIC(names_topics, names_topic, by_name, topic_cmp)
-RB_GENERATE_STATIC(names_services, names_service, by_name, service_cmp)
-RB_GENERATE_STATIC(service_topics, names_topic, in_service, topic_cmp)
-RB_GENERATE_STATIC(names_entry_offers, names_offer, in_entry, offer_topic_cmp)
-RB_GENERATE_STATIC(topic_offers, names_offer, in_topic, offer_entry_cmp)
+RB_GENERATE_INTERNAL(names_entries, names_entry, by_name, entry_cmp, STATIC)
+RB_GENERATE_INTERNAL(names_topics, names_topic, by_name, topic_cmp, STATIC)
+RB_GENERATE_INTERNAL(names_services, names_service, by_name, service_cmp, STATIC)
+RB_GENERATE_INTERNAL(service_topics, names_topic, in_service, topic_cmp, STATIC)
+RB_GENERATE_INTERNAL(names_entry_offers, names_offer, in_entry, offer_topic_cmp, STATIC)
+RB_GENERATE_INTERNAL(topic_offers, names_offer, in_topic, offer_entry_cmp, STATIC)
 
 void
 registry_init(struct names_registry *r, uint64_t version,

@@ -9,6 +9,9 @@
 #include "dfb-names/names.h"
 #include "net/loop.h"
 
+/* A tree has more functions than are used here. */
+#define STATIC __attribute__((unused)) static
+
 #define RETRY_MS 20
 
 struct names_frame {
@@ -24,7 +27,7 @@ id_cmp(struct names_session *a, struct names_session *b)
 	return d != 0 ? d : memcmp(a->peer.id, b->peer.id, a->peer.len);
 }
 
-RB_GENERATE_STATIC(names_session_ids, names_session, by_id, id_cmp)
+RB_GENERATE_INTERNAL(names_session_ids, names_session, by_id, id_cmp, STATIC)
 
 static void retry(struct dfb_timer *, void *);
 
@@ -163,6 +166,7 @@ session_free(struct names *n, struct names_session *s)
 		t->by_fd[s->peer.fd] = NULL;
 	RB_REMOVE(names_session_ids, &t->ids, s);
 	t->n--;
+	t->full = false;
 	free(s);
 }
 
@@ -171,8 +175,10 @@ sessions_release(struct names *n)
 {
 	struct names_session *s;
 
-	while ((s = RB_ROOT(&n->sessions.ids)) != NULL)
+	while ((s = RB_ROOT(&n->sessions.ids)) != NULL) {
+		LIST_INIT(&s->entries); /* not lost: the server is */
 		session_free(n, s);
+	}
 	free(n->sessions.by_fd);
 	n->sessions.by_fd = NULL;
 	n->sessions.nfds = 0;

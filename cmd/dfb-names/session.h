@@ -47,6 +47,7 @@ struct names_sessions {
 	struct names_session_ids ids;
 	struct names_session **by_fd;
 	size_t nfds;
+	bool full; /* and it was logged */
 	TAILQ_HEAD(, names_session) ending, slow;
 	struct dfb_timer retry;
 };

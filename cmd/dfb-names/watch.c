@@ -5,6 +5,9 @@
 
 #include "dfb-names/session.h"
 
+/* A tree has more functions than are used here. */
+#define STATIC __attribute__((unused)) static
+
 static int
 dest_cmp(struct names_dest *a, struct names_dest *b)
 {
@@ -17,8 +20,8 @@ watch_cmp(struct names_watch *a, struct names_watch *b)
 	return strcmp(a->dest->name, b->dest->name);
 }
 
-RB_GENERATE_STATIC(names_dests, names_dest, by_name, dest_cmp)
-RB_GENERATE_STATIC(names_session_watches, names_watch, in_session, watch_cmp)
+RB_GENERATE_INTERNAL(names_dests, names_dest, by_name, dest_cmp, STATIC)
+RB_GENERATE_INTERNAL(names_session_watches, names_watch, in_session, watch_cmp, STATIC)
 
 void
 watches_init(struct names_watches *w)

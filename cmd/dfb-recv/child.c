@@ -150,6 +150,10 @@ child_flush(struct child *c)
 				close_fd(c, IN);
 			else
 				c->in_waits = true;
+			if (c->in_at > c->in.len / 2) {
+				dfb_buf_consume(&c->in, c->in_at);
+				c->in_at = 0;
+			}
 			return;
 		}
 		if (n == -1) {

@@ -87,6 +87,12 @@ out_open(struct recv *r)
 	}
 	/* Interest in nothing still tells when the reader is gone. */
 	o->watched = dfb_loop_add_fd(r->loop, o->fd, 0, on_ready, r) == 0;
+	if (o->watched)
+		return;
+	if (o->fd != STDOUT_FILENO)
+		close(o->fd);
+	o->fd = STDOUT_FILENO;
+	o->once = false;
 }
 
 void

@@ -53,10 +53,10 @@ bool dfb_calls_answer(struct dfb_calls *, const struct dfb_link *,
 void dfb_calls_error(struct dfb_calls *, const struct dfb_link *,
     const struct dfb_proto *);
 
+/* caller.c: what became of a call; it frees it. */
 struct dfb_m_outcome;
-
-/* caller.c: what became of a call. */
 void dfb_caller_outcome(struct dfb_call *, const struct dfb_m_outcome *);
-void dfb_caller_failed(struct dfb_call *, enum dfb_status, const char *why);
+void dfb_caller_finish(struct dfb_call *, enum dfb_status, const char *why,
+    const struct dfb_msg *reply);
 
 #endif

@@ -23,6 +23,7 @@
 #define FIRST_WAIT_MS 5000
 #define WAIT_MS 60000
 #define LINGER_MS 1000
+#define REASON_MAX 1024
 
 static void
 run_works(void *arg)
@@ -285,4 +286,20 @@ dfb_msg_check(struct dfb *d, const struct dfb_msg *m, size_t max_body)
 	if (!dfb_headers_valid(m->headers, m->headers_len))
 		return dfb_fail(d, DFB_BADINPUT, "the headers are malformed");
 	return DFB_OK;
+}
+
+struct dfb_str
+dfb_reason(const char *why)
+{
+	struct dfb_str s = dfb_str(why);
+
+	if (s.len > REASON_MAX) {
+		s.len = REASON_MAX;
+		/* Not in the middle of a character. */
+		while (s.len > 0 && ((unsigned char)s.p[s.len] & 0xc0) == 0x80)
+			s.len--;
+	}
+	if (!dfb_utf8_valid(s.p, s.len))
+		s = dfb_str("(the reason is not UTF-8)");
+	return s;
 }

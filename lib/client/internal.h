@@ -73,6 +73,11 @@ enum dfb_status dfb_client_wait_for(struct dfb *, const bool *done, int timeout_
 /* Whether a message may be sent: DFB_OK, or DFB_BADINPUT and dfb_error() says why. */
 enum dfb_status dfb_msg_check(struct dfb *, const struct dfb_msg *, size_t max_body);
 
+struct dfb_str;
+
+/* A reason as a field: cut to what a field holds, empty when it is not UTF-8. */
+struct dfb_str dfb_reason(const char *why);
+
 /* For dfb_close(). */
 void dfb_producer_free(struct dfb_producer *);
 void dfb_consumer_free(struct dfb_consumer *);

@@ -259,6 +259,12 @@ dfb_link_session(const struct dfb_link *l)
 	return l->session;
 }
 
+bool
+dfb_link_is_to(const struct dfb_link *l, const char *endpoint)
+{
+	return strcmp(l->endpoint, endpoint) == 0;
+}
+
 const char *
 dfb_link_broker(const struct dfb_link *l)
 {

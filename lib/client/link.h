@@ -15,7 +15,8 @@ struct dfb_conn;
 struct dfb_link;
 struct dfb_proto;
 
-/* Embedded; callbacks and arg are set by the owner.  They must not join or leave. */
+/* Embedded; callbacks and arg are set by the owner.  up, down and refused must not join or
+ * leave; frame may leave. */
 struct dfb_link_user {
 	struct dfb_link *link; /* NULL: has not joined */
 	uint32_t handle;
@@ -44,6 +45,7 @@ struct dfb_conn *dfb_link_conn(const struct dfb_link *);
 bool dfb_link_is_up(const struct dfb_link *);
 /* Numbers sessions: another for each session of each link; 0: down. */
 uint64_t dfb_link_session(const struct dfb_link *);
+bool dfb_link_is_to(const struct dfb_link *, const char *endpoint);
 const char *dfb_link_broker(const struct dfb_link *);
 
 /* Whether the last try to reach this endpoint failed. */

@@ -108,8 +108,7 @@ choose(struct dfb_producer *p)
 
 	if (p->user.link != NULL && in_doubt(p)) {
 		/* Only this broker knows what it has; it may have moved. */
-		if (now == NULL || strcmp(now->endpoint,
-		    dfb_conn_endpoint(dfb_link_conn(p->user.link))) == 0)
+		if (now == NULL || dfb_link_is_to(p->user.link, now->endpoint))
 			return 1;
 		r = now;
 	} else {
@@ -118,8 +117,7 @@ choose(struct dfb_producer *p)
 		if (now != NULL && badness(p, now) <= badness(p, r) &&
 		    strcmp(now->region, r->region) == 0)
 			r = now; /* stick */
-		if (r == now && strcmp(now->endpoint,
-		    dfb_conn_endpoint(dfb_link_conn(p->user.link))) == 0)
+		if (r == now && dfb_link_is_to(p->user.link, now->endpoint))
 			return 1;
 		dfb_outbox_forget_sent(&p->out);
 	}
@@ -161,7 +159,7 @@ stuck(struct dfb_producer *p, bool bound)
 		st = DFB_NOBODY;
 	}
 	if (st == DFB_AGAIN || st == DFB_OK) {
-		come_back(p, left);
+		come_back(p, left != 0 ? left : FULL_MS);
 		return;
 	}
 	p->stuck_since = 0;
@@ -273,7 +271,7 @@ on_not_now(struct dfb_producer *p, uint64_t seq, const struct dfb_m_refuse *m,
 static void
 on_never(struct dfb_producer *p, uint64_t seq, enum dfb_status st, const char *reason)
 {
-	char why[256];
+	char why[300];
 	uint64_t n;
 	uint32_t count = dfb_outbox_drop(&p->out, seq, &n);
 
@@ -288,6 +286,14 @@ on_never(struct dfb_producer *p, uint64_t seq, enum dfb_status st, const char *r
 	dfb_producer_failed(p, n, count, st, p->cf.atomic ? why : reason);
 }
 
+/* The stream is over; a later message opens another. */
+static void
+over(struct dfb_producer *p)
+{
+	p->session = 0;
+	dfb_link_leave(&p->user);
+}
+
 static bool
 on_refuse(struct dfb_producer *p, const struct dfb_m_refuse *m, enum dfb_status st)
 {
@@ -300,20 +306,18 @@ on_refuse(struct dfb_producer *p, const struct dfb_m_refuse *m, enum dfb_status 
 	    (m->scope == DFB_REFUSE_MESSAGE && m->seq == 0))
 		return false;
 	if (p->out.base == p->out.next) { /* nothing depends on it */
-		p->session = 0;
+		over(p);
 		return true;
 	}
-	if (m->scope == DFB_REFUSE_MESSAGE) {
-		if (seq < p->out.sent_end) /* else said twice */
-			on_never(p, seq, st, reason);
-	} else if (st == DFB_AGAIN)
-		on_not_now(p, seq, m, reason);
-	else {
-		/* The stream is over; a later message opens another. */
-		p->session = 0;
-		dfb_link_leave(&p->user);
+	if (m->scope == DFB_REFUSE_STREAM && st != DFB_AGAIN) {
+		over(p);
 		dfb_producer_fail_all(p, st, reason);
-	}
+	} else if (m->seq != 0 && seq >= p->out.sent_end)
+		; /* said twice */
+	else if (m->scope == DFB_REFUSE_MESSAGE)
+		on_never(p, seq, st, reason);
+	else
+		on_not_now(p, seq, m, reason);
 	return true;
 }
 
@@ -341,8 +345,7 @@ dfb_stream_frame(void *arg, const struct dfb_proto *m)
 			hold(p, m->error.wait_ms, reason);
 			return true;
 		}
-		p->session = 0;
-		dfb_link_leave(&p->user);
+		over(p);
 		dfb_producer_fail_all(p, m->status, reason);
 		return true;
 	}

@@ -14,9 +14,9 @@
 #define DFB_BLOCK_HEADER 24
 #define DFB_BLOCK_VERSION 1
 
-/* Bytes of a block that is full (a record that is larger has one to itself).  With
- * it a block is one overflow page of a database with 64 KiB pages. */
-#define DFB_BLOCK_FULL 65510
+/* Bytes of a block that is full (a record that is larger has one to itself): 16
+ * overflow pages of 4096 bytes, which hold 4064 each, and not a byte of a 17th. */
+#define DFB_BLOCK_FULL 65024
 
 struct dfb_block {
 	uint64_t queue;

@@ -13,9 +13,9 @@ struct dfb_batch;
 struct dfb_block;
 struct dfb_store_config;
 
-/* Page sizes.  A write of one page is one step for the kernel only up to its own
- * page size: kill -9 can tear a larger one, and Berkeley DB cannot mend a torn page
- * from its log (DESIGN.md).  So not more than 4096. */
+/* A write is one step for the kernel only up to its own page size: kill -9 can tear a
+ * larger one (64 KiB on tmpfs: 231 of 300 kills; 4 KiB: none), and Berkeley DB cannot mend
+ * a torn page from its log.  The gain of 64 KiB would be 0 to 20 %. */
 #define STORE_PAGE 4096
 
 /* ---- block.c, batch.c ---- */

@@ -6,7 +6,7 @@
 /* Checkpoint after so many bytes of batches.  Recovery reads at most about twice that,
  * and as a thread of its own writes the pages, the commit thread finds clean
  * ones to reuse. */
-#define KEEP_BYTES (16u << 20)
+#define KEEP_BYTES (8u << 20)
 
 static void *
 keep(void *arg)

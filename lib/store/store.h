@@ -5,7 +5,8 @@
  *
  * Threads: dfb_store_commit, _flush and the segment functions that say so are for
  * one thread (the commit thread); dfb_store_read, _seek and _space for any thread at
- * the same time; _checkpoint for the housekeeper's.  Any error that is not named
+ * the same time; _checkpoint for the housekeeper's.  A thread of the store's own writes
+ * checkpoints while much is committed, so that recovery stays short.  Any error that is not named
  * as an answer here is fatal for the owner: log, refuse, exit (fail stop).
  */
 #ifndef STORE_STORE_H
@@ -43,7 +44,8 @@ void dfb_store_close(struct dfb_store *);
 /* ---- tables ---- */
 
 /* Call fn for each row of a table, in key order, until it returns non-zero, which is
- * then the result; 0 at the end, -1 on a store error (logged). */
+ * then the result; 0 at the end, -1 on a store error (logged).  fn must not use the
+ * store: the scan holds locks that a commit would wait for. */
 int dfb_store_scan(struct dfb_store *, int table,
     int (*fn)(void *arg, const void *key, size_t klen, const void *val, size_t vlen),
     void *arg);
@@ -84,7 +86,9 @@ int dfb_store_flush(struct dfb_store *);
 /*
  * The stored block that holds offset, or the next one after it.  1 and a block that
  * the caller releases with dfb_block_unref; 0: none at or after offset; -1 error.
- * For any thread; does not wait for a commit in progress.
+ * For any thread; does not wait for a commit in progress.  What a commit in progress adds
+ * is not answered for, but a block that it replaces may already be the new one: records
+ * at and above dfb_store_extent's next are not to be used yet.
  */
 int dfb_store_read(struct dfb_store *, uint64_t queue, uint64_t offset,
     struct dfb_block **);

@@ -1,0 +1,163 @@
+/* ADMIN verbs about topics. */
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/log.h"
+#include "broker.h"
+
+#define WHY_SIZE 256
+
+static struct topic *
+named(struct broker *b, json_t *args, enum dfb_status *status, char *why)
+{
+	const char *name = json_string_value(json_object_get(args, "topic"));
+	struct topic *t = name != NULL && strlen(name) < DFB_TOPIC_MAX ?
+	    topic_by_name(b, name) : NULL;
+
+	if (t == NULL) {
+		*status = DFB_NOBODY;
+		snprintf(why, WHY_SIZE, "no topic '%s' on broker %s",
+		    name != NULL ? name : "", b->cf.name);
+	}
+	return t;
+}
+
+json_t *
+admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char *why)
+{
+	const char *name = json_string_value(json_object_get(args, "topic"));
+	struct settings set;
+	struct topic *t;
+
+	settings_default(&set);
+	if (name == NULL || strlen(name) >= DFB_TOPIC_MAX ||
+	    dfb_word_kind(name) != DFB_WORD_TOPIC) {
+		*status = DFB_BADINPUT;
+		snprintf(why, WHY_SIZE, "'%.80s' is not a topic's name: %s",
+		    name != NULL ? name : "", dfb_word_help);
+		return NULL;
+	}
+	*status = DFB_BADINPUT;
+	if (settings_from_json(&set, args, why) == -1)
+		return NULL;
+	if (strncmp(name, b->cf.region, 3) != 0) {
+		snprintf(why, WHY_SIZE, "topic '%s' is not of this broker's region %s",
+		    name, b->cf.region);
+		return NULL;
+	}
+	if (topic_by_name(b, name) != NULL) {
+		*status = DFB_NO;
+		snprintf(why, WHY_SIZE, "topic '%s' exists on broker %s", name, b->cf.name);
+		return NULL;
+	}
+	*status = DFB_AGAIN;
+	if ((t = topic_new(b, name, b->last_topic_id + 1, &set)) == NULL) {
+		snprintf(why, WHY_SIZE, "the broker is out of memory");
+		return NULL;
+	}
+	if (topic_store(b, t) == -1)
+		fail_stop(b, "no memory for a topic");
+	enroll_topic(b, name, true);
+	log_event(DFB_LOG_INFO, "topic-created", "topic=%s", name);
+	return json_pack("{s:s, s:s}", "topic", name, "broker", b->cf.name);
+}
+
+json_t *
+admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *why)
+{
+	struct topic *t = named(b, args, status, why);
+	struct settings set;
+
+	if (t == NULL)
+		return NULL;
+	set = t->set;
+	*status = DFB_BADINPUT;
+	if (settings_from_json(&set, args, why) == -1)
+		return NULL;
+	if (set.queues < t->set.queues) {
+		snprintf(why, WHY_SIZE, "a topic's queues cannot be made fewer: it has %u",
+		    t->set.queues);
+		return NULL;
+	}
+	if (set.durability != t->set.durability) {
+		snprintf(why, WHY_SIZE, "a topic's durability cannot be changed: delete it "
+		    "and create it anew");
+		return NULL;
+	}
+	*status = DFB_AGAIN;
+	if (set.queues > t->set.queues && topic_grow(b, t, set.queues) == -1) {
+		snprintf(why, WHY_SIZE, "the broker is out of memory");
+		return NULL;
+	}
+	t->set = set;
+	if (topic_store(b, t) == -1)
+		fail_stop(b, "no memory for a topic");
+	return json_pack("{s:s, s:s, s:o}", "topic", t->name, "broker", b->cf.name,
+	    "settings", settings_to_json(&t->set));
+}
+
+static json_t *
+describe(struct broker *b, struct topic *t)
+{
+	json_t *queues = json_array();
+	uint64_t waiting = 0, messages = 0;
+	struct group *g;
+	size_t groups = 0;
+
+	for (uint32_t i = 0; i < t->set.queues; i++) {
+		struct queue *q = t->queues[i];
+		messages += q->next - q->first;
+		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I}",
+		    "queue", (json_int_t)i, "first", (json_int_t)q->first,
+		    "next", (json_int_t)q->next, "committed", (json_int_t)queue_limit(q)));
+	}
+	TAILQ_FOREACH(g, &t->groups, link) {
+		uint64_t lag = 0;
+		for (uint32_t i = 0; i < t->set.queues; i++)
+			lag += t->queues[i]->next - g->cursors[i]->low;
+		if (lag > waiting)
+			waiting = lag;
+		groups += !g->broadcast || g->kept;
+	}
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	    "topic", t->name, "broker", b->cf.name, "region", b->cf.region,
+	    "settings", settings_to_json(&t->set), "queues", queues,
+	    "messages", (json_int_t)messages, "lag", (json_int_t)waiting,
+	    "groups", (json_int_t)groups, "consumers", (json_int_t)t->serving,
+	    "in", (json_int_t)t->in, "out", (json_int_t)t->out,
+	    "expired", (json_int_t)t->expired, "orphaned", (json_int_t)t->orphaned,
+	    "dead_letters", (json_int_t)t->dead_letters);
+}
+
+json_t *
+admin_topic_list(struct broker *b, json_t *args, enum dfb_status *status, char *why)
+{
+	json_t *list = json_array();
+	struct topic *t;
+
+	if (json_object_get(args, "topic") != NULL) {
+		if ((t = named(b, args, status, why)) == NULL) {
+			json_decref(list);
+			return NULL;
+		}
+		json_array_append_new(list, describe(b, t));
+	} else
+		RB_FOREACH(t, topic_tree, &b->topics)
+			json_array_append_new(list, describe(b, t));
+	return list;
+}
+
+json_t *
+admin_topic_delete(struct broker *b, json_t *args, enum dfb_status *status, char *why)
+{
+	struct topic *t = named(b, args, status, why);
+	json_t *result;
+
+	if (t == NULL)
+		return NULL;
+	result = json_pack("{s:s, s:s}", "topic", t->name, "broker", b->cf.name);
+	topic_delete(b, t);
+	return result;
+}

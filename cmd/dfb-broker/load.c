@@ -1,0 +1,229 @@
+/*
+ * What the store holds, back into memory, before the broker answers.  Rows of T_META:
+ * "clean" (present after an orderly stop), "topic_id" u32 (the last one given).  T_QUEUES:
+ * queue id u64 -> version u8 = 1, floor u64.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/endian.h>
+
+#include <jansson.h>
+
+#include "base/log.h"
+#include "broker.h"
+#include "store/store.h"
+#include "wire/cursor.h"
+
+/* An async queue may have handed out offsets, before a crash, that the store does not
+ * know: up to what can be sent in the time between two flushes, and then some. */
+#define ASYNC_SKIP (UINT64_C(1) << 24)
+
+struct loader {
+	struct broker *b;
+	bool clean;
+};
+
+static int
+bad(const char *table)
+{
+	log_errx("the store's table '%s' has a row that this version cannot read: was "
+	    "the data directory written by a later version?", table);
+	return -2;
+}
+
+static int
+load_meta(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+
+	if (klen == 5 && memcmp(key, "clean", 5) == 0)
+		l->clean = true;
+	if (klen == 8 && memcmp(key, "topic_id", 8) == 0 && vlen == 4)
+		l->b->last_topic_id = be32dec(val);
+	return 0;
+}
+
+static int
+load_topic(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+	char name[DFB_TOPIC_MAX], why[256];
+	struct settings set;
+	json_t *j = json_loadb(val, vlen, 0, NULL);
+	json_int_t id = json_integer_value(json_object_get(j, "id"));
+	int rc = -2;
+
+	settings_default(&set);
+	if (klen < sizeof name && id > 0 && id < UINT32_MAX &&
+	    settings_from_json(&set, j, why) == 0) {
+		memcpy(name, key, klen);
+		name[klen] = '\0';
+		rc = topic_new(l->b, name, (uint32_t)id, &set) != NULL ? 0 : -2;
+	}
+	json_decref(j);
+	return rc == 0 ? 0 : bad("topics");
+}
+
+static struct queue *
+queue_by_id(struct broker *b, uint64_t id)
+{
+	struct topic *t = topic_by_id(b, (uint32_t)(id >> 16));
+
+	return t != NULL && (id & 0xffff) < t->set.queues ? t->queues[id & 0xffff] : NULL;
+}
+
+static int
+load_floor(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+	struct dfb_reader k = { key, (const uint8_t *)key + klen, true };
+	struct dfb_reader v = { val, (const uint8_t *)val + vlen, true };
+	struct queue *q = queue_by_id(l->b, dfb_read_u64(&k));
+	uint8_t version = dfb_read_u8(&v);
+	uint64_t floor = dfb_read_u64(&v);
+
+	if (!k.ok || !v.ok || version != 1)
+		return bad("queues");
+	if (q != NULL)
+		q->floor = floor;
+	return 0;
+}
+
+static int
+load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+	char name[DFB_GROUP_MAX];
+	const uint8_t *v = val;
+	struct topic *t;
+
+	if (klen < 5 || klen - 4 >= sizeof name || vlen != 2 || v[0] != 1)
+		return bad("groups");
+	memcpy(name, (const uint8_t *)key + 4, klen - 4);
+	name[klen - 4] = '\0';
+	t = topic_by_id(l->b, be32dec(key));
+	if (t != NULL && group_new(l->b, t, name, v[1] != 0, true) == NULL)
+		return bad("groups");
+	return 0;
+}
+
+static int
+load_offset(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+	char name[DFB_GROUP_MAX];
+	struct topic *t;
+	struct group *g;
+	uint32_t queue;
+
+	if (klen < 9 || klen - 8 >= sizeof name)
+		return bad("offsets");
+	memcpy(name, (const uint8_t *)key + 8, klen - 8);
+	name[klen - 8] = '\0';
+	t = topic_by_id(l->b, be32dec(key));
+	queue = be32dec((const uint8_t *)key + 4);
+	if (t == NULL || queue >= t->set.queues || (g = group_find(t, name)) == NULL)
+		return 0;
+	return cursor_load(l->b, g->cursors[queue], val, vlen) == 0 ? 0 : bad("offsets");
+}
+
+static int
+load_producer(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+	struct dfb_reader v = { val, (const uint8_t *)val + vlen, true };
+	struct dfb_id id;
+	struct topic *t;
+	struct producer *p;
+
+	if (klen != 20 || dfb_read_u8(&v) != 1)
+		return bad("producers");
+	memcpy(id.b, key, sizeof id.b);
+	t = topic_by_id(l->b, be32dec((const uint8_t *)key + 16));
+	if (t == NULL)
+		return 0;
+	if ((p = producer_new(l->b, &id, t)) == NULL)
+		return bad("producers");
+	p->epoch = dfb_read_u32(&v);
+	p->taken = p->committed = dfb_read_u64(&v);
+	p->used_ms = dfb_read_u64(&v);
+	p->stored = true;
+	return v.ok && v.p == v.end ? 0 : bad("producers");
+}
+
+static int
+place_queues(struct loader *l)
+{
+	struct topic *t;
+
+	RB_FOREACH(t, topic_tree, &l->b->topics)
+		for (uint32_t i = 0; i < t->set.queues; i++) {
+			struct queue *q = t->queues[i];
+			int rc = dfb_store_extent(l->b->store, q->id, &q->first, &q->next);
+			if (rc == -1)
+				return -1;
+			if (rc == 0)
+				q->first = q->next = q->floor;
+			if (q->next < q->floor)
+				q->next = q->floor;
+			if (t->set.durability == DFB_MEMORY)
+				q->first = q->next;
+			else if (t->set.durability == DFB_ASYNC && !l->clean)
+				q->next += ASYNC_SKIP;
+			q->committed = q->next;
+		}
+	return 0;
+}
+
+int
+load_all(struct broker *b)
+{
+	struct loader l = { b, false };
+	struct dfb_store *s = b->store;
+
+	if (dfb_store_scan(s, T_META, load_meta, &l) != 0 ||
+	    dfb_store_scan(s, T_TOPICS, load_topic, &l) != 0 ||
+	    dfb_store_scan(s, T_QUEUES, load_floor, &l) != 0 ||
+	    place_queues(&l) != 0 ||
+	    dfb_store_scan(s, T_GROUPS, load_group, &l) != 0 ||
+	    dfb_store_scan(s, T_OFFSETS, load_offset, &l) != 0 ||
+	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0)
+		return -1;
+	log_event(DFB_LOG_INFO, "loaded", "topics=%zu producers=%zu clean=%s", b->ntopics,
+	    b->nproducers, l.clean ? "yes" : "no");
+	return mark_clean(b, false);
+}
+
+int
+queue_floor_row(struct dfb_batch *batch, const struct queue *q, uint64_t floor)
+{
+	uint8_t key[8], val[9] = { 1 };
+
+	be64enc(key, q->id);
+	be64enc(val + 1, floor);
+	return dfb_batch_put(batch, T_QUEUES, key, sizeof key, val, sizeof val);
+}
+
+int
+mark_clean(struct broker *b, bool clean)
+{
+	struct dfb_batch *batch = dfb_batch_new();
+	struct topic *t;
+	int rc = batch == NULL ? -1 : clean ? dfb_batch_put(batch, T_META, "clean", 5, "1", 1) :
+	    dfb_batch_del(batch, T_META, "clean", 5);
+
+	RB_FOREACH(t, topic_tree, &b->topics)
+		for (uint32_t i = 0; rc == 0 && i < t->set.queues; i++) {
+			struct queue *q = t->queues[i];
+			if (t->set.durability == DFB_MEMORY) {
+				q->floor = clean ? q->next : q->next + MEMORY_FLOOR;
+				rc = queue_floor_row(batch, q, q->floor);
+			} else if (t->set.durability == DFB_ASYNC)
+				rc = queue_floor_row(batch, q, q->next);
+		}
+	if (rc == 0)
+		rc = dfb_store_commit(b->store, batch, true);
+	dfb_batch_free(batch);
+	return rc;
+}

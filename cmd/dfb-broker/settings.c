@@ -1,0 +1,105 @@
+/* A topic's settings as JSON: in the store, and in ADMIN. */
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "broker.h"
+
+#define WHY_SIZE 256
+#define QUEUES_MAX 1023
+
+static const char *const durabilities[] = { "commit", "async", "memory" };
+
+json_t *
+settings_to_json(const struct settings *s)
+{
+	json_t *backoff = json_array();
+
+	for (unsigned i = 0; i < BACKOFFS && s->backoff_ms[i] != 0; i++)
+		json_array_append_new(backoff, json_integer((json_int_t)s->backoff_ms[i]));
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}",
+	    "durability", durabilities[s->durability],
+	    "queues", (json_int_t)s->queues, "max_body", (json_int_t)s->max_body,
+	    "retries", (json_int_t)s->retries,
+	    "retention_ms", (json_int_t)s->retention_ms, "backoff_ms", backoff);
+}
+
+static int
+number(json_t *j, const char *name, json_int_t min, json_int_t max, json_int_t *out,
+    char *why)
+{
+	json_t *v = json_object_get(j, name);
+
+	if (v == NULL)
+		return 0;
+	if (!json_is_integer(v) || json_integer_value(v) < min ||
+	    json_integer_value(v) > max) {
+		snprintf(why, WHY_SIZE, "'%s' must be a number from %lld to %lld", name,
+		    (long long)min, (long long)max);
+		return -1;
+	}
+	*out = json_integer_value(v);
+	return 1;
+}
+
+static int
+backoff(struct settings *s, json_t *list, char *why)
+{
+	size_t n = json_array_size(list);
+
+	if (!json_is_array(list) || n == 0 || n > BACKOFFS) {
+		snprintf(why, WHY_SIZE, "'backoff_ms' must be a list of 1 to %d times",
+		    BACKOFFS);
+		return -1;
+	}
+	memset(s->backoff_ms, 0, sizeof s->backoff_ms);
+	for (size_t i = 0; i < n; i++) {
+		json_int_t ms = json_integer_value(json_array_get(list, i));
+		if (ms < 1 || ms > (json_int_t)30 * 86400000) {
+			snprintf(why, WHY_SIZE, "a back-off must be from 1ms to 30d");
+			return -1;
+		}
+		s->backoff_ms[i] = (uint64_t)ms;
+	}
+	return 0;
+}
+
+static int
+durability(struct settings *s, json_t *v, char *why)
+{
+	const char *name = json_string_value(v);
+
+	for (unsigned i = 0; name != NULL && i < 3; i++)
+		if (strcmp(name, durabilities[i]) == 0) {
+			s->durability = (enum dfb_durability)i;
+			return 0;
+		}
+	snprintf(why, WHY_SIZE, "'durability' must be commit, async or memory");
+	return -1;
+}
+
+int
+settings_from_json(struct settings *s, json_t *j, char *why)
+{
+	json_int_t n;
+	json_t *v;
+	int rc;
+
+	if ((rc = number(j, "queues", 1, QUEUES_MAX, &n, why)) == 1)
+		s->queues = (uint32_t)n;
+	if (rc != -1 && (rc = number(j, "max_body", 0, DFB_BODY_MAX_LIMIT, &n, why)) == 1)
+		s->max_body = (uint32_t)n;
+	if (rc != -1 && (rc = number(j, "retries", 1, 1000, &n, why)) == 1)
+		s->retries = (uint32_t)n;
+	if (rc != -1 && (rc = number(j, "retention_ms", 0, (json_int_t)3650 * 86400000, &n,
+	    why)) == 1)
+		s->retention_ms = (uint64_t)n;
+	if (rc == -1)
+		return -1;
+	if ((v = json_object_get(j, "durability")) != NULL && durability(s, v, why) == -1)
+		return -1;
+	if ((v = json_object_get(j, "backoff_ms")) != NULL && backoff(s, v, why) == -1)
+		return -1;
+	return 0;
+}
