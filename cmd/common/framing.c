@@ -1,6 +1,6 @@
 #include "common/framing.h"
 
-#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +91,8 @@ take(struct dfb_frames *f, size_t n, size_t gap, const uint8_t **p, size_t *len)
 static enum dfb_frames_result
 too_long(struct dfb_frames *f)
 {
-	snprintf(f->text, sizeof f->text, "is longer than %zu bytes", f->max);
+	snprintf(f->text, sizeof f->text, "the message is longer than %zu bytes",
+	    f->max);
 	f->why = f->text;
 	f->number++;
 	return DFB_FRAMES_LONG;
@@ -146,8 +147,8 @@ next_length(struct dfb_frames *f, const uint8_t **p, size_t *len)
 	if (have >= LENGTH_SIZE) {
 		n = (size_t)h[0] << 24 | (size_t)h[1] << 16 | (size_t)h[2] << 8 | h[3];
 		if (n > f->max) {
-			snprintf(f->text, sizeof f->text, "has a length of %zu at byte "
-			    "%llu, more than %zu: is this -L input?", n,
+			snprintf(f->text, sizeof f->text, "a length of %zu at byte "
+			    "%llu is more than %zu: is this -L input?", n,
 			    (unsigned long long)at, f->max);
 			return bad(f);
 		}
@@ -158,7 +159,7 @@ next_length(struct dfb_frames *f, const uint8_t **p, size_t *len)
 	}
 	if (!f->eof)
 		return DFB_FRAMES_MORE;
-	snprintf(f->text, sizeof f->text, "begins at byte %llu and is cut short by the "
+	snprintf(f->text, sizeof f->text, "the message at byte %llu is cut short by the "
 	    "end of input at byte %llu", (unsigned long long)at,
 	    (unsigned long long)(f->offset + f->end));
 	return bad(f);
@@ -181,9 +182,19 @@ next_raw(struct dfb_frames *f, const uint8_t **p, size_t *len)
 	return take(f, f->end, 0, p, len);
 }
 
+static bool
+blank(const uint8_t *p, size_t len)
+{
+	while (len != 0 && (*p == ' ' || *p == '\t' || *p == '\r'))
+		p++, len--;
+	return len == 0;
+}
+
 enum dfb_frames_result
 dfb_frames_next(struct dfb_frames *f, const uint8_t **p, size_t *len)
 {
+	enum dfb_frames_result r;
+
 	if (f->over)
 		return DFB_FRAMES_END;
 	switch (f->framing) {
@@ -193,6 +204,11 @@ dfb_frames_next(struct dfb_frames *f, const uint8_t **p, size_t *len)
 		return next_length(f, p, len);
 	case DFB_FRAMING_RAW:
 		return next_raw(f, p, len);
+	case DFB_FRAMING_JSON:
+		while ((r = next_line(f, '\n', p, len)) == DFB_FRAMES_ONE &&
+		    blank(*p, *len))
+			;
+		return r;
 	default:
 		return next_line(f, '\n', p, len);
 	}

@@ -14,7 +14,8 @@ enum dfb_framing {
 	DFB_FRAMING_LENGTH, /* -L: 4 bytes of length, big-endian, in front */
 	DFB_FRAMING_RAW,    /* -r: all up to the end is one message, also when
 	                       that is nothing */
-	DFB_FRAMING_JSON,   /* -J: each line is an object, see msgjson.h */
+	DFB_FRAMING_JSON,   /* -J: each line is an object, see msgjson.h; blank lines
+	                       are skipped */
 };
 
 /* The letters 0 L r J of the rows in an option table. */

@@ -219,10 +219,11 @@ dfb_input_place(const struct dfb_input *in, size_t file, uint64_t number, char *
     size_t size)
 {
 	const char *name = in->names == NULL ? "message" :
+	    file >= in->n ? "the end of input" :
 	    is_stdin(in->names[file]) ? "stdin" : in->names[file];
 	unsigned long long n = number;
 
-	if (in->names == NULL || in->frames.framing == DFB_FRAMING_RAW || n == 0)
+	if (in->names == NULL || file >= in->n || in->frames.framing == DFB_FRAMING_RAW || n == 0)
 		snprintf(buf, size, "%s", name);
 	else if (in->frames.framing == DFB_FRAMING_LINES ||
 	    in->frames.framing == DFB_FRAMING_JSON)

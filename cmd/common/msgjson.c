@@ -228,7 +228,8 @@ dfb_msgjson_read(const char *line, size_t len, struct dfb_msgjson **out, char *t
 
 	if (j == NULL)
 		return complain(&w, "out of memory");
-	j->root = json_loadb(line, len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &e);
+	j->root = json_loadb(line, len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES |
+	    JSON_DECODE_ANY, &e);
 	if (j->root == NULL) {
 		complain(&w, "no JSON at byte %d: %s", e.position, e.text);
 		goto fail;

@@ -130,9 +130,12 @@ dfb_daemon_bind(struct dfb_daemon *d, struct dfb_sock *sock)
 void
 dfb_daemon_release(struct dfb_daemon *d)
 {
-	/* The lock files stay: removing one would race with the next to lock it. */
+	/* ZeroMQ leaves the sockets.  The lock files stay: removing one would race with
+	 * the next to lock it. */
 	for (size_t i = 0; i < DFB_DAEMON_BINDS; i++)
 		if (d->locks[i] != -1) {
+			if (*d->endpoints[i] != '\0')
+				unlink(d->binds[i] + 6);
 			close(d->locks[i]);
 			d->locks[i] = -1;
 		}

@@ -92,7 +92,7 @@ int dfb_daemon_ready(int ready_fd);
 /* Tell systemd that it is stopping. */
 void dfb_daemon_stopping(void);
 
-/* Give up the locks; after the socket is closed. */
+/* Remove the ipc sockets and give up the locks; after the socket is closed. */
 void dfb_daemon_release(struct dfb_daemon *);
 
 #endif

@@ -211,6 +211,7 @@ struct session {
 	struct dfb_peer peer;
 	uint64_t serial;           /* never used again */
 	bool hello, dead;
+	bool going;                /* its connection ended; its last frames are read */
 	char who[DFB_GROUP_MAX], role[16], region[8];
 	struct stream_list streams;
 	struct sub_list subs;
@@ -220,7 +221,7 @@ struct session {
 	STAILQ_ENTRY(session) answer_link;
 	STAILQ_HEAD(, out_frame) backlog; /* its queue in ZeroMQ was full */
 	size_t backlog_bytes;
-	TAILQ_ENTRY(session) blocked_link;
+	TAILQ_ENTRY(session) blocked_link, going_link;
 	RB_ENTRY(session) node;
 };
 RB_HEAD(session_tree, session);
@@ -259,9 +260,9 @@ struct broker {
 	struct session **by_fd;
 	size_t nfds, nsessions;
 	uint64_t serial;
-	TAILQ_HEAD(, session) blocked;
+	TAILQ_HEAD(, session) blocked, gone;
 	STAILQ_HEAD(, session) answering;
-	struct dfb_timer unblock, again;
+	struct dfb_timer unblock, again, bury;
 
 	struct topic_tree topics;
 	struct topic_list graves;
@@ -306,6 +307,7 @@ struct session *session_by_serial(struct broker *, const struct dfb_peer *, uint
 struct session *session_new(struct broker *, const struct dfb_peer *);
 void session_free(struct broker *, struct session *, const char *why);
 void session_gone(struct broker *, int fd);
+void session_bury(struct broker *); /* those that are gone */
 void session_send(struct broker *, struct session *, const struct dfb_proto *);
 void session_send_buf(struct broker *, struct session *, struct dfb_buf *);
 void session_error(struct broker *, struct session *, uint32_t req, enum dfb_status,

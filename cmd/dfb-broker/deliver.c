@@ -283,7 +283,8 @@ static bool
 can_deliver(const struct cursor *c)
 {
 	return c->owner != NULL && c->heir == NULL && !c->seeking &&
-	    c->owner->out < c->owner->credit && !session_is_blocked(c->owner->session);
+	    c->owner->out < c->owner->credit && !c->owner->session->going &&
+	    !session_is_blocked(c->owner->session);
 }
 
 static bool

@@ -100,6 +100,7 @@ init(struct broker *b)
 	RB_INIT(&b->producers);
 	TAILQ_INIT(&b->graves);
 	TAILQ_INIT(&b->blocked);
+	TAILQ_INIT(&b->gone);
 	TAILQ_INIT(&b->cache);
 	TAILQ_INIT(&b->ready);
 	STAILQ_INIT(&b->answering);

@@ -7,6 +7,7 @@
 
 /* Bytes waiting for the disk, over all senders.  Each sender's own window is smaller. */
 #define PENDING_MAX ((size_t)64 << 20)
+#define PENDING_SOFT ((size_t)16 << 20)
 #define MEMORY_MAX ((size_t)256 << 20)
 
 const char *
@@ -103,8 +104,12 @@ taken(struct broker *b, struct stream *st)
 	st->refused = false;
 	p->used_ms = b->wall;
 	if (t->set.durability != DFB_COMMIT) {
-		p->committed = p->taken;
-		stream_confirm_later(b, st);
+		/* Taken is confirmed, unless the disk falls behind: then storing is
+		 * what slows the sender down. */
+		if (t->set.durability == DFB_MEMORY || b->pending_bytes < PENDING_SOFT) {
+			p->committed = p->taken;
+			stream_confirm_later(b, st);
+		}
 		for (uint32_t i = 0; i < t->set.queues; i++)
 			queue_wake(b, t->queues[i]);
 	}

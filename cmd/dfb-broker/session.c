@@ -13,6 +13,7 @@
 #define BACKLOG_MAX ((size_t)128 << 20)
 #define BACKLOG_SLOW ((size_t)1 << 20)
 #define UNBLOCK_MS 2
+#define GOING_MS 2
 #define SESSIONS_MAX 20000
 
 int
@@ -114,6 +115,8 @@ session_free(struct broker *b, struct session *s, const char *why)
 	if (s->answering)
 		STAILQ_REMOVE(&b->answering, s, session, answer_link);
 	dfb_buf_release(&s->answers);
+	if (s->going)
+		TAILQ_REMOVE(&b->gone, s, going_link);
 	if (s->peer.fd >= 0 && (size_t)s->peer.fd < b->nfds &&
 	    b->by_fd[s->peer.fd] == s)
 		b->by_fd[s->peer.fd] = NULL;
@@ -122,11 +125,26 @@ session_free(struct broker *b, struct session *s, const char *why)
 	free(s);
 }
 
+/* What it sent last may be readable only after the event that its connection ended. */
 void
 session_gone(struct broker *b, int fd)
 {
-	if (fd >= 0 && (size_t)fd < b->nfds && b->by_fd[fd] != NULL)
-		session_free(b, b->by_fd[fd], "connection ended");
+	struct session *s;
+
+	if (fd < 0 || (size_t)fd >= b->nfds || (s = b->by_fd[fd]) == NULL)
+		return;
+	b->by_fd[fd] = NULL;
+	s->going = true;
+	TAILQ_INSERT_TAIL(&b->gone, s, going_link);
+	if (b->bury.slot == 0)
+		dfb_loop_timer(b->loop, &b->bury, GOING_MS);
+}
+
+void
+session_bury(struct broker *b)
+{
+	while (!TAILQ_EMPTY(&b->gone))
+		session_free(b, TAILQ_FIRST(&b->gone), "connection ended");
 }
 
 /* ---- sending ---- */
@@ -161,7 +179,7 @@ wait_for_room(struct broker *b, struct session *s, struct dfb_buf *buf)
 void
 session_send_buf(struct broker *b, struct session *s, struct dfb_buf *buf)
 {
-	if (s->dead)
+	if (s->dead || s->going)
 		return;
 	if (!STAILQ_EMPTY(&s->backlog))
 		wait_for_room(b, s, buf);

@@ -177,6 +177,13 @@ on_unblock(struct dfb_timer *t, void *arg)
 	session_unblock(arg);
 }
 
+static void
+on_bury(struct dfb_timer *t, void *arg)
+{
+	(void)t;
+	session_bury(arg);
+}
+
 static int
 add_worker(struct broker *b, struct dfb_worker **w, const char *name)
 {
@@ -191,6 +198,7 @@ int
 switch_run(struct broker *b)
 {
 	b->flush = (struct dfb_timer){ .fn = on_flush, .arg = b };
+	b->bury = (struct dfb_timer){ .fn = on_bury, .arg = b };
 	b->unblock = (struct dfb_timer){ .fn = on_unblock, .arg = b };
 	if (add_worker(b, &b->committer, "commit") == -1 ||
 	    add_worker(b, &b->reader, "reader") == -1 ||

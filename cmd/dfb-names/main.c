@@ -129,19 +129,10 @@ load(struct names *n, const struct dfb_daemon *d)
 }
 
 static int
-serve(struct names *n, struct dfb_daemon *d, struct dfb_net *net)
+serve(struct names *n, struct dfb_daemon *d)
 {
-	struct dfb_sock_config cf = { .max_frame = DFB_FRAME_MAX, .queue = QUEUE };
-	int status;
-
 	if (persist_start(n->persist, n->loop, &n->registry, on_store_failed, n) == -1 ||
-	    (n->sock = dfb_sock_listen(net, &cf)) == NULL) {
-		log_err("cannot start");
-		return DFB_OSERR;
-	}
-	if ((status = dfb_daemon_bind(d, n->sock)) != DFB_OK)
-		return status;
-	if (dfb_loop_add_sock(n->loop, n->sock, on_frames, on_events, n) == -1) {
+	    dfb_loop_add_sock(n->loop, n->sock, on_frames, on_events, n) == -1) {
 		log_err("cannot start");
 		return DFB_OSERR;
 	}
@@ -163,19 +154,20 @@ serve(struct names *n, struct dfb_daemon *d, struct dfb_net *net)
 static int
 run(struct names *n, struct dfb_daemon *d)
 {
+	struct dfb_sock_config cf = { .max_frame = DFB_FRAME_MAX, .queue = QUEUE };
 	struct dfb_net *net = NULL;
 	int status = DFB_OSERR, closed;
 
 	registry_init(&n->registry, 0, on_changed, n);
 	watches_init(&n->watches);
+	sessions_init(n);
 	if ((n->loop = dfb_loop_new()) == NULL ||
 	    dfb_daemon_signals(d, n->loop, on_stop, n) == -1 ||
-	    (net = dfb_net_new()) == NULL)
+	    (net = dfb_net_new()) == NULL || (n->sock = dfb_sock_listen(net, &cf)) == NULL)
 		log_err("cannot start");
-	else if ((status = load(n, d)) == DFB_OK) {
-		sessions_init(n);
-		status = serve(n, d, net);
-	}
+	else if ((status = dfb_daemon_bind(d, n->sock)) == DFB_OK &&
+	    (status = load(n, d)) == DFB_OK)
+		status = serve(n, d);
 	closed = persist_close(n->persist);
 	sessions_release(n);
 	registry_release(&n->registry);

@@ -66,6 +66,8 @@ proc_answers(struct proc *p, bool last)
 	size_t at = 0;
 	char why[160], text[240];
 
+	if (last)
+		p->scanned = 0;
 	while (p->why[0] == '\0') {
 		const char *line = (char *)out->data + at, *end;
 		if (p->scanned == out->len)

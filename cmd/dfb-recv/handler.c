@@ -191,7 +191,7 @@ cannot_start(struct recv *r)
 {
 	struct handlers *h = r->state;
 
-	if (++h->failures >= SPAWN_TRIES) {
+	if (++h->failures >= SPAWN_TRIES || errno == ENOEXEC) {
 		log_err("cannot run '%s', giving up", r->opt->path);
 		serve_stop(r, DFB_OSERR, true);
 		return;

@@ -17,7 +17,7 @@
 #define CLOSE_MS 10000    /* at the end, without an answer */
 #define KILL_MS 2000
 
-static int start(struct proc *);
+static void restart(struct proc *);
 
 static uint64_t
 mono_ms(void)
@@ -165,7 +165,7 @@ on_life(struct dfb_timer *t, void *arg)
 	struct proc *p = arg;
 
 	if (p->child.pid == 0) {
-		start(p);
+		restart(p);
 		return;
 	}
 	p->child.doomed = true;
@@ -200,17 +200,8 @@ start(struct proc *p)
 	p->terminating = false;
 	c->in_eof = p->closing;
 	if ((env = env_make(NULL, 0)) == NULL ||
-	    child_start(c, o->path, o->handler, env) == -1) {
-		p->failures++;
-		if (++p->spawn_failures >= SPAWN_TRIES) {
-			log_err("cannot run '%s', giving up", o->path);
-			serve_stop(p->recv, DFB_OSERR, true);
-		} else {
-			log_err("cannot run '%s', trying again", o->path);
-			again(p);
-		}
+	    child_start(c, o->path, o->handler, env) == -1)
 		return -1;
-	}
 	p->spawn_failures = 0;
 	if (p->closing)
 		dfb_loop_timer(p->recv->loop, &p->life, CLOSE_MS);
@@ -220,6 +211,23 @@ start(struct proc *p)
 		watch(p, e, now);
 	}
 	return 0;
+}
+
+static void
+restart(struct proc *p)
+{
+	const char *path = p->recv->opt->path;
+
+	if (start(p) == 0)
+		return;
+	p->failures++;
+	if (++p->spawn_failures >= SPAWN_TRIES || errno == ENOEXEC) {
+		log_err("cannot run '%s', giving up", path);
+		serve_stop(p->recv, DFB_OSERR, true);
+		return;
+	}
+	log_err("cannot run '%s', trying again", path);
+	again(p);
 }
 
 int
@@ -233,7 +241,10 @@ proc_open(struct proc *p, struct recv *r)
 	p->watch.fn = on_watch;
 	p->life.fn = on_life;
 	p->child.arg = p->watch.arg = p->life.arg = p;
-	return start(p);
+	if (start(p) == 0)
+		return 0;
+	log_err("cannot run '%s'", r->opt->path);
+	return -1;
 }
 
 void

@@ -19,7 +19,7 @@ static const struct dfb_opt table[] = {
 	DFB_MSGOPT_OPTIONS,
 	{ 't', "ttl", "TIME", "not delivered after this time" },
 	{ 'w', "window", "N", "messages in flight at most (16384)" },
-	{ 'A', "atomic", NULL, "all messages are stored, or none" },
+	{ 'A', "all-or-nothing", NULL, "all messages are stored, or none" },
 	DFB_FRAMING_OPTIONS,
 	{ 'm', "message", "TEXT", "send TEXT, one message" },
 	{ LETTER_NO_WAIT, "no-wait", NULL, "fail with 75 rather than wait for the broker" },
@@ -97,7 +97,10 @@ on_failed(void *arg, uint64_t n, enum dfb_status st, const char *why)
 {
 	struct send *s = arg;
 
-	dfb_report_message(&s->report, n, st, why);
+	if (!s->atomic)
+		dfb_report_message(&s->report, n, st, why);
+	else if (s->report.status == DFB_OK) /* of all; once is enough */
+		dfb_report_at(&s->report, 0, DFB_REPORT_WHOLE, st, why);
 }
 
 /* The first signal winds up, the second ends. */
@@ -196,8 +199,8 @@ main(int argc, char **argv)
 	send_pump(&s);
 	send_flush(&s);
 	st = conclude(&s, since);
+	dfb_input_release(&s.in); /* the loop is the client's */
 	dfb_close(s.dfb);
-	dfb_input_release(&s.in);
 	dfb_msgopt_release(&s.options);
 	dfb_report_release(&s.report);
 	return (int)st;

@@ -22,7 +22,7 @@ put(struct send *s, struct dfb_msg *m)
 
 	if (s->one && dfb_producer_taken(s->producer) != 0) {
 		dfb_report_current(&s->report, DFB_BADINPUT,
-		    "a second message, but -i is the id of one; nothing was sent");
+		    "a second message, but -i is the id of one");
 		return;
 	}
 	if (dfb_msgopt_complete(&s->options, m) == -1) {
@@ -48,14 +48,6 @@ put(struct send *s, struct dfb_msg *m)
 	s->interrupted = s->interrupted || st == DFB_OSERR;
 }
 
-static bool
-blank(const uint8_t *p, size_t len)
-{
-	while (len != 0 && (*p == ' ' || *p == '\t' || *p == '\r'))
-		p++, len--;
-	return len == 0;
-}
-
 static void
 take(struct send *s, const uint8_t *p, size_t len)
 {
@@ -65,8 +57,6 @@ take(struct send *s, const uint8_t *p, size_t len)
 
 	if (s->in.frames.framing != DFB_FRAMING_JSON)
 		put(s, &m);
-	else if (blank(p, len))
-		return;
 	else if (dfb_msgjson_read((const char *)p, len, &j, why, sizeof why) == -1)
 		dfb_report_current(&s->report, DFB_BADINPUT, why);
 	else {

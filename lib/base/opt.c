@@ -109,7 +109,7 @@ dfb_opts_next(struct dfb_opts *o, int argc, char **argv)
 		o->state = p = parser_new(o);
 		dfb_log_init(o->prog, false, 0);
 		opterr = 0;
-		optind = 1;
+		optind = 0; /* glibc: forget all of an earlier parse */
 	}
 	for (;;) {
 		c = getopt_long(argc, argv, p->shorts, p->longs, NULL);

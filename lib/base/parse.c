@@ -39,11 +39,11 @@ number_with_unit(const char *text, const struct unit *units, uint64_t *out)
 }
 
 static int
-in_range(int rc, uint64_t min, uint64_t max, uint64_t n, uint64_t *out)
+in_range(int rc, uint64_t min, uint64_t max, const uint64_t *n, uint64_t *out)
 {
-	if (rc == -1 || n < min || n > max)
+	if (rc == -1 || *n < min || *n > max)
 		return -1;
-	*out = n;
+	*out = *n;
 	return 0;
 }
 
@@ -54,7 +54,7 @@ dfb_parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 		{ "K", 1u << 10 }, { "M", 1u << 20 }, { "G", 1u << 30 }, { NULL, 0 } };
 	uint64_t n = 0;
 
-	return in_range(number_with_unit(text, units, &n), min, max, n, out);
+	return in_range(number_with_unit(text, units, &n), min, max, &n, out);
 }
 
 int
@@ -64,7 +64,7 @@ dfb_parse_count(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 		{ "K", 1000 }, { "M", 1000000 }, { "G", 1000000000 }, { NULL, 0 } };
 	uint64_t n = 0;
 
-	return in_range(number_with_unit(text, units, &n), min, max, n, out);
+	return in_range(number_with_unit(text, units, &n), min, max, &n, out);
 }
 
 int

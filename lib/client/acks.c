@@ -14,18 +14,21 @@ live(const struct dfb_sub *s)
 	return s->session != 0 && s->session == dfb_link_session(s->user.link);
 }
 
-static void
+/* Both: false when it is to be tried again, with all that was gathered. */
+static bool
 flush_replies(struct dfb_sub *s)
 {
 	struct dfb_proto m = { .type = DFB_M_REPLY,
 		.reply.answers = { s->replies.data, s->replies.len } };
 
-	if (s->replies.len != 0 && live(s))
-		dfb_conn_send(dfb_link_conn(s->user.link), &m);
+	if (s->replies.len != 0 && live(s) &&
+	    dfb_conn_send(dfb_link_conn(s->user.link), &m) == -1)
+		return false;
 	s->replies.len = 0;
+	return true;
 }
 
-static void
+static bool
 flush_ranges(struct dfb_sub *s)
 {
 	struct dfb_buf list = { 0 };
@@ -41,16 +44,15 @@ flush_ranges(struct dfb_sub *s)
 	if (sent) {
 		s->acked = true;
 		s->nranges = 0;
-	} else /* no memory, or the socket is full: kept for the next turn */
-		dfb_client_kick(s->consumer->dfb);
+	}
+	return sent;
 }
 
-void
+bool
 dfb_acks_flush(struct dfb_sub *s)
 {
-	flush_replies(s); /* first: an acknowledged call is over */
-	if (s->nranges != 0)
-		flush_ranges(s);
+	/* Replies first: an acknowledged call is over. */
+	return flush_replies(s) && (s->nranges == 0 || flush_ranges(s));
 }
 
 void

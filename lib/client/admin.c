@@ -125,7 +125,8 @@ ask_names(struct ask *a, int timeout_ms)
 		    i++) {
 			st = ask_one(a, endpoint, timeout_ms);
 			/* It may have done what was asked if it was asked. */
-			if (st != DFB_NOBODY || a->sent)
+			if (st != DFB_NOBODY ||
+			    (a->sent && a->request.type == DFB_M_ADMIN))
 				return st;
 		}
 		if (dfb_client_now() - start >= limit)
@@ -295,8 +296,8 @@ dfb_admin_routes(struct dfb *d, const char *dest, size_t min, int timeout_ms,
 	if (t->refused != DFB_OK)
 		st = dfb_fail(d, t->refused, "%s", t->why);
 	else if (st == DFB_TIMEOUT && !t->answered)
-		dfb_fail(d, st, "no name server answers at %s: is the bus running?",
-		    dfb_names_list(d->names));
+		st = dfb_fail(d, DFB_NOBODY, "no name server answers at %s: is the bus "
+		    "running?", dfb_names_list(d->names));
 	else if (st == DFB_TIMEOUT)
 		dfb_fail(d, st, "%zu brokers serve '%s', not yet %zu", t->n, dest, min);
 	if ((copied = copy_routes(d, t, list)) == DFB_OK)

@@ -8,6 +8,7 @@
 #include "net/loop.h"
 
 #define CREDIT 1000
+#define FULL_MS 5     /* until a socket that takes no more is asked again */
 #define RETRY_MS 1000 /* after a shortage of memory or descriptors */
 
 void
@@ -139,7 +140,10 @@ serve(void *arg)
 	if (!c->leaving && !c->over && !follow_routes(c))
 		come_back = RETRY_MS;
 	LIST_FOREACH(s, &c->subs, entry) {
-		dfb_sub_serve(s);
+		if (!dfb_sub_serve(s)) {
+			come_back = come_back < FULL_MS ? come_back : FULL_MS;
+			leaving = true;
+		}
 		open = open || s->state == DFB_SUB_OPEN || s->state == DFB_SUB_ASKED;
 		leaving = leaving || s->state == DFB_SUB_LEAVING;
 		if (s->state == DFB_SUB_IDLE && s->retry_at != 0) {
@@ -148,10 +152,11 @@ serve(void *arg)
 			open = true; /* the broker is there */
 		}
 	}
-	c->left = c->leaving && !leaving;
-	if (c->over || c->leaving)
-		return;
-	if (open)
+	if (c->leaving && !leaving) {
+		c->left = true;
+		dfb_client_kick(c->dfb);
+	}
+	if (open || c->over || c->leaving)
 		c->stuck_since = 0;
 	else {
 		uint64_t ms = stuck(c);

@@ -55,10 +55,11 @@ struct dfb_consumer {
 /* sub.c */
 struct dfb_sub *dfb_sub_new(struct dfb_consumer *, const struct dfb_route *);
 void dfb_sub_free(struct dfb_sub *);
-void dfb_sub_serve(struct dfb_sub *); /* subscribe if it is time, flush, leave */
+/* Subscribe if it is time, send what is gathered, leave.  false: soon again. */
+bool dfb_sub_serve(struct dfb_sub *);
 
-/* acks.c: send what is gathered. */
-void dfb_acks_flush(struct dfb_sub *);
+/* acks.c: send what is gathered; false: try again, the socket takes no more now. */
+bool dfb_acks_flush(struct dfb_sub *);
 /* Forget it: the session is gone. */
 void dfb_acks_clear(struct dfb_sub *);
 void dfb_acks_release(struct dfb_sub *);

@@ -216,22 +216,20 @@ part(struct dfb_sub *s)
 	struct dfb_proto m = { .type = DFB_M_LEAVE, .req = s->user.handle,
 		.leave.sub = s->user.handle };
 
-	if (s->state != DFB_SUB_IDLE && s->nranges == 0 &&
+	if (s->state != DFB_SUB_IDLE &&
 	    dfb_conn_send(dfb_link_conn(s->user.link), &m) == 0)
 		s->state = DFB_SUB_LEAVING;
-	else {
-		s->doubt = s->doubt || s->nranges != 0;
+	else
 		s->state = DFB_SUB_OVER;
-	}
 }
 
-void
+bool
 dfb_sub_serve(struct dfb_sub *s)
 {
 	if (s->state == DFB_SUB_OVER || s->state == DFB_SUB_LEAVING)
-		return;
-	if (s->nranges != 0 || s->replies.len != 0)
-		dfb_acks_flush(s);
+		return true;
+	if ((s->nranges != 0 || s->replies.len != 0) && !dfb_acks_flush(s))
+		return false;
 	if (s->consumer->leaving)
 		part(s);
 	else if (s->state == DFB_SUB_IDLE && !s->consumer->over &&
@@ -240,4 +238,5 @@ dfb_sub_serve(struct dfb_sub *s)
 		s->retry_at = 0;
 		subscribe(s);
 	}
+	return true;
 }

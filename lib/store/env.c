@@ -28,7 +28,7 @@ remedy(int err)
 	case EMFILE:
 		return ": raise the limit of open files";
 	case DB_RUNRECOVERY:
-		return ": start again to recover; if that fails, restore a backup";
+		return ": start again to recover; if it happens again, restore a backup";
 	default:
 		return "";
 	}
@@ -83,7 +83,8 @@ on_error(const DB_ENV *env, const char *prefix, const char *msg)
 	const struct dfb_store *s = env->app_private;
 
 	(void)prefix;
-	log_errx("store '%s': %s", s->dir, msg);
+	if (store_ok(s)) /* what follows a failure adds nothing */
+		log_errx("store '%s': %s", s->dir, msg);
 }
 
 static void

@@ -33,7 +33,7 @@ struct dfb_store_config {
  * logging why, naming the directory and the remedy: in use by another process
  * (its pid), made by another version of the format, not a directory, not
  * permitted, corrupt.  *status says which exit status fits (DFB_AGAIN in use,
- * DFB_BADINPUT another version, DFB_IOERR, DFB_OSERR).
+ * DFB_BADINPUT another version or not a store, DFB_DENIED, DFB_IOERR, DFB_OSERR).
  */
 int dfb_store_open(const struct dfb_store_config *, struct dfb_store **,
     int *status);

@@ -50,21 +50,18 @@ store_tables_open(struct dfb_store *s, const char *const *names, int *status)
 
 /* Rows arrive many at a time in buf, which grows when one row is larger. */
 static int
-next_rows(DBC *c, DBT *buf)
+next_rows(DBC *c, DBT *key, DBT *buf)
 {
-	DBT key = { .flags = DB_DBT_USERMEM };
 	int e;
 
-	while ((e = c->get(c, &key, buf, DB_MULTIPLE_KEY | DB_NEXT)) == DB_BUFFER_SMALL) {
-		uint32_t size = (buf->size + 1024 * 2) / 1024 * 1024;
+	while ((e = c->get(c, key, buf, DB_MULTIPLE_KEY | DB_NEXT)) == DB_BUFFER_SMALL) {
 		void *p;
 
-		if (size <= buf->ulen)
-			size = buf->ulen * 2;
-		if ((p = realloc(buf->data, size)) == NULL)
+		if (buf->ulen > UINT32_MAX / 2 ||
+		    (p = realloc(buf->data, buf->ulen * 2)) == NULL)
 			return ENOMEM;
 		buf->data = p;
-		buf->ulen = size;
+		buf->ulen *= 2;
 	}
 	return e;
 }
@@ -74,6 +71,7 @@ dfb_store_scan(struct dfb_store *s, int table,
     int (*fn)(void *arg, const void *key, size_t klen, const void *val, size_t vlen),
     void *arg)
 {
+	DBT last = { .flags = DB_DBT_REALLOC }; /* its key comes by itself too */
 	DBT buf = { .flags = DB_DBT_USERMEM, .ulen = SCAN_BYTES };
 	DB *db;
 	DBC *c = NULL;
@@ -87,7 +85,7 @@ dfb_store_scan(struct dfb_store *s, int table,
 	if ((buf.data = malloc(SCAN_BYTES)) == NULL)
 		return store_fail(s, ENOMEM, "scan table %d", table);
 	e = db->cursor(db, NULL, &c, 0);
-	while (e == 0 && ret == 0 && (e = next_rows(c, &buf)) == 0) {
+	while (e == 0 && ret == 0 && (e = next_rows(c, &last, &buf)) == 0) {
 		void *at;
 
 		DB_MULTIPLE_INIT(at, &buf);
@@ -103,6 +101,7 @@ dfb_store_scan(struct dfb_store *s, int table,
 	}
 	if (c != NULL)
 		(void)c->close(c);
+	free(last.data);
 	free(buf.data);
 	if (e != 0 && e != DB_NOTFOUND)
 		return store_fail(s, e, "scan table %d", table);

@@ -1,0 +1,150 @@
+/* dfb-ctl: verbs that ask daemons and print what they answer. */
+#ifndef CTL_H
+#define CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/opt.h"
+#include "common/tool.h"
+#include "dfb.h"
+#include "wire/words.h"
+
+struct ctl {
+	struct dfb_opts opts;
+	struct dfb_tool tool;
+	struct dfb *dfb;
+	int timeout_ms;          /* for each answer */
+	bool json, timed;        /* timed: --timeout was given */
+	enum dfb_status status;  /* of the first failure */
+	char **args;             /* operands */
+	int nargs;
+
+	/* Options of the verbs. */
+	const char *broker;
+	json_t *settings;        /* of a topic; an object */
+	bool yes, if_missing, dry_run, undo, wait;
+	const char *to, *format;
+	struct dfb_id id;
+	enum dfb_start start;
+	uint64_t start_value, count;
+	int queue;               /* -1: all */
+	bool by_id, raw;
+};
+
+/* One thing that dfb-ctl can do. */
+struct ctl_verb {
+	const char *noun;
+	const char *verb;        /* NULL: the noun says it all */
+	const char *synopsis;    /* what follows "dfb-ctl" */
+	const char *purpose;
+	const struct dfb_opt *table;
+	void (*option)(struct ctl *, int letter);  /* one of its own */
+	int min, max;            /* operands */
+	void (*run)(struct ctl *);
+};
+
+/* Each ends with a row of zeros. */
+extern const struct ctl_verb ctl_topic_verbs[], ctl_group_verbs[], ctl_broker_verbs[],
+    ctl_net_verbs[], ctl_peek_verbs[];
+
+#define CTL_LETTER_TIMEOUT 900
+#define CTL_LETTER_OWN 910  /* and up: a verb's own long options */
+#define CTL_OPTIONS \
+	{ 'J', "json", NULL, "print JSON" }, \
+	{ 'n', "names", "ENDPOINTS", "name servers, comma list; also $DFB_NAMES" }, \
+	{ 'R', "region", "REGION", "region of services, and to prefer; also $DFB_REGION" }, \
+	{ CTL_LETTER_TIMEOUT, "timeout", "TIME", "how long to wait for an answer (10s)" }, \
+	{ 0, NULL, NULL, NULL }
+
+/* ---- main.c ---- */
+
+/* Say what failed; the first failure's status becomes the program's. */
+void ctl_fail(struct ctl *, enum dfb_status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* p, when it is not NULL; else memory is short: does not return. */
+void *ctl_must(void *p);
+
+/* Does not return when word is no topic, and no service of the region that is known. */
+void ctl_topic(struct ctl *, const char *word, char topic[DFB_TOPIC_MAX]);
+
+/* Does not return when neither --yes nor a terminal is there to _confirm. */
+void ctl_need_terminal(struct ctl *);
+
+/* --yes, or a yes at the terminal to the question.  false: no, which is said. */
+bool ctl_confirm(struct ctl *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- ask.c ---- */
+
+struct ctl_broker {
+	char name[65], region[4], endpoint[256];
+};
+
+/* Some brokers to ask; all-zero is none. */
+struct ctl_brokers {
+	struct ctl_broker *list;
+	size_t n;
+};
+
+void ctl_brokers_release(struct ctl_brokers *);
+
+/* The brokers that the name server knows: of a region (NULL: any), or the one that
+ * is named (NULL: any).  none is reported, with what to do.  0, or -1: reported. */
+int ctl_brokers_known(struct ctl *, struct ctl_brokers *, const char *region,
+    const char *name);
+
+/* Those that serve a topic, or with --broker that one.  As above. */
+int ctl_brokers_of(struct ctl *, struct ctl_brokers *, const char *topic);
+
+/* Ask one; args is an object, or NULL.  The result, or NULL with *why valid until
+ * the next question. */
+json_t *ctl_ask_quietly(struct ctl *, const struct ctl_broker *, const char *verb,
+    const json_t *args, enum dfb_status *, const char **why);
+
+/* The same; a failure is reported. */
+json_t *ctl_ask(struct ctl *, const struct ctl_broker *, const char *verb,
+    const json_t *args);
+
+/* Ask all; an array of what they answered, arrays joined.  Failures are reported. */
+json_t *ctl_ask_all(struct ctl *, const struct ctl_brokers *, const char *verb,
+    const json_t *args);
+
+/* Fields of an answer; 0 and "" when absent. */
+json_int_t ctl_int(const json_t *, const char *name);
+const char *ctl_str(const json_t *, const char *name);
+
+/*
+ * Fold per-broker objects into one for each value of `key` and `topic`: numbers are
+ * added, those named in `max` (ended by NULL) are the greatest, "broker" becomes the list
+ * "brokers", other fields are the first's.  Fields named in `drop` are left out.
+ */
+json_t *ctl_merge(const json_t *list, const char *key, const char *const *max,
+    const char *const *drop);
+
+/* ---- table.c ---- */
+
+/* Columns of text; all-zero and heads set.  heads: blank-separated, a '>' in front of those
+ * that are right-aligned. */
+struct ctl_table {
+	const char *heads;
+	char **cells;
+	size_t n, cap;
+};
+
+/* Add the next cell. */
+void ctl_cell(struct ctl_table *, const char *text);
+void ctl_cell_int(struct ctl_table *, json_int_t);
+void ctl_cell_list(struct ctl_table *, const json_t *); /* of strings: a,b,c */
+
+/* Print all rows and release; without rows only the heads. */
+void ctl_table_print(struct ctl_table *);
+
+/* Print a result, and release it. */
+void ctl_print_json(json_t *);
+
+#endif

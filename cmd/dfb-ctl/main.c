@@ -1,0 +1,219 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "dfb-ctl/ctl.h"
+
+#define TIMEOUT_MS 10000
+#define DEFAULT_COUNT 10
+
+static const struct dfb_opt table[] = { CTL_OPTIONS };
+
+static const struct ctl_verb *const all[] = { ctl_topic_verbs, NULL };
+
+void
+ctl_fail(struct ctl *c, enum dfb_status st, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	log_errx("%s", text);
+	if (c->status == DFB_OK)
+		c->status = st;
+}
+
+void *
+ctl_must(void *p)
+{
+	if (p == NULL) {
+		log_errx("out of memory");
+		exit(DFB_OSERR);
+	}
+	return p;
+}
+
+void
+ctl_topic(struct ctl *c, const char *word, char topic[DFB_TOPIC_MAX])
+{
+	const char *region = c->tool.region != NULL ? c->tool.region :
+	    getenv("DFB_REGION");
+
+	dfb_tool_check_dest(&c->opts, word);
+	if (dfb_word_kind(word) != DFB_WORD_SERVICE) {
+		snprintf(topic, DFB_TOPIC_MAX, "%s", word);
+		return;
+	}
+	if (region == NULL || *region == '\0')
+		dfb_usage(&c->opts, "'%s' is a service: say its region with -R or "
+		    "$DFB_REGION, or name a topic like A10-%s", word, word);
+	snprintf(topic, DFB_TOPIC_MAX, "%s-%s", region, word);
+}
+
+void
+ctl_need_terminal(struct ctl *c)
+{
+	if (!c->yes && !isatty(STDIN_FILENO))
+		dfb_usage(&c->opts, "there is no terminal to ask at: give --yes");
+}
+
+bool
+ctl_confirm(struct ctl *c, const char *fmt, ...)
+{
+	char text[512], line[16];
+	va_list ap;
+
+	if (c->yes)
+		return true;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "%s [y/N] ", text);
+	if (fgets(line, sizeof line, stdin) != NULL && (*line == 'y' || *line == 'Y'))
+		return true;
+	ctl_fail(c, DFB_NO, "nothing was done");
+	return false;
+}
+
+/* ---- which verb ---- */
+
+/* Append what can follow noun (NULL: the nouns), once each. */
+static void
+list_words(const char *noun, char *text, size_t size)
+{
+	const char *last = NULL;
+
+	*text = '\0';
+	for (size_t i = 0; all[i] != NULL; i++)
+		for (const struct ctl_verb *v = all[i]; v->noun != NULL; v++) {
+			const char *word = noun == NULL ? v->noun : v->verb;
+			size_t len = strlen(text);
+			if ((noun != NULL && strcmp(noun, v->noun) != 0) ||
+			    (last != NULL && strcmp(last, word) == 0))
+				continue;
+			snprintf(text + len, size - len, "%s%s", len != 0 ? ", " : "", word);
+			last = word;
+		}
+}
+
+/* Append a line for each verb of noun (NULL: of all). */
+static void
+list_verbs(const char *noun, char *text, size_t size)
+{
+	for (size_t i = 0; all[i] != NULL; i++)
+		for (const struct ctl_verb *v = all[i]; v->noun != NULL; v++) {
+			size_t len = strlen(text);
+			if (noun == NULL || strcmp(noun, v->noun) == 0)
+				snprintf(text + len, size - len, "%s  dfb-ctl %s",
+				    len != 0 ? "\n" : "", v->synopsis);
+		}
+}
+
+/* The verb that argv begins with; *used words of it.  Does not return when it is none. */
+static const struct ctl_verb *
+find_verb(struct ctl *c, int argc, char **argv, int *used)
+{
+	const char *noun = argc > 0 ? argv[0] : NULL, *verb = argc > 1 ? argv[1] : NULL;
+	char words[2048] = "";
+	bool known = false;
+
+	for (size_t i = 0; noun != NULL && all[i] != NULL; i++)
+		for (const struct ctl_verb *v = all[i]; v->noun != NULL; v++) {
+			if (strcmp(v->noun, noun) != 0)
+				continue;
+			known = true;
+			*used = v->verb != NULL ? 2 : 1;
+			if (v->verb == NULL || (verb != NULL && strcmp(v->verb, verb) == 0))
+				return v;
+		}
+	if (known && verb != NULL && (strcmp(verb, "-h") == 0 || strcmp(verb, "--help") == 0)) {
+		list_verbs(noun, words, sizeof words);
+		puts(words);
+		exit(fflush(stdout) == 0 ? DFB_OK : DFB_IOERR);
+	}
+	list_words(known ? noun : NULL, words, sizeof words);
+	if (noun == NULL)
+		dfb_usage(&c->opts, "say what to look at: one of %s", words);
+	if (!known)
+		dfb_usage(&c->opts, "'%s' is nothing known: give one of %s", noun, words);
+	if (verb == NULL)
+		dfb_usage(&c->opts, "say what to do with a %s: one of %s", noun, words);
+	dfb_usage(&c->opts, "'%s' is nothing that can be done with a %s: give one of %s",
+	    verb, noun, words);
+}
+
+/* ---- the command line ---- */
+
+static void
+options(struct ctl *c, const struct ctl_verb *v, int argc, char **argv)
+{
+	struct dfb_opts *o = &c->opts;
+	int letter;
+
+	while ((letter = dfb_opts_next(o, argc, argv)) != -1) {
+		if (letter == CTL_LETTER_TIMEOUT) {
+			uint64_t ms = dfb_opt_duration(o);
+			c->timeout_ms = ms < INT32_MAX ? (int)ms : INT32_MAX;
+			c->tool.wait_ms = ms != 0 ? ms : 1;
+			c->timed = true;
+		} else if (letter == 'J')
+			c->json = true;
+		else if (!dfb_tool_option(&c->tool, o, letter) && v != NULL)
+			v->option(c, letter);
+	}
+}
+
+static void
+parse(struct ctl *c, const struct ctl_verb **verb, int argc, char **argv)
+{
+	const struct ctl_verb *v;
+	char purpose[4096];
+	int used;
+
+	snprintf(purpose, sizeof purpose, "Look after a bus: its topics, groups and "
+	    "brokers.  Each of these takes --help:");
+	list_verbs(NULL, purpose, sizeof purpose);
+	c->opts = (struct dfb_opts){ .prog = "dfb-ctl",
+		.synopsis = "[options] NOUN [VERB] [options] [ARG...]",
+		.purpose = purpose, .table = table, .stop_at_first = true };
+	options(c, NULL, argc, argv);
+	argc -= optind;
+	argv += optind;
+	*verb = v = find_verb(c, argc, argv, &used);
+	c->opts.synopsis = v->synopsis;
+	c->opts.purpose = v->purpose;
+	c->opts.table = v->table;
+	c->opts.stop_at_first = false;
+	/* The verb's last word stands where a program's name would. */
+	options(c, v, argc - used + 1, argv + used - 1);
+	c->args = argv + used - 1 + optind;
+	c->nargs = argc - used + 1 - optind;
+	if (c->nargs < v->min)
+		dfb_usage(&c->opts, "an argument is missing");
+	if (c->nargs > v->max)
+		dfb_usage(&c->opts, "'%s' is one argument too many", c->args[v->max]);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ctl c = { .timeout_ms = TIMEOUT_MS, .queue = -1, .count = DEFAULT_COUNT };
+	const struct ctl_verb *v;
+
+	c.settings = ctl_must(json_object());
+	parse(&c, &v, argc, argv);
+	c.dfb = dfb_tool_open(&c.tool, &c.opts);
+	v->run(&c);
+	dfb_close(c.dfb);
+	json_decref(c.settings);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		log_err("cannot write");
+		return DFB_IOERR;
+	}
+	return (int)c.status;
+}

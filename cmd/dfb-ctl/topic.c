@@ -1,0 +1,377 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "client/admin.h"
+#include "dfb-ctl/ctl.h"
+
+enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OPT_RETENTION,
+	OPT_RETRIES, OPT_BACKOFF, OPT_IF_MISSING };
+
+#define SETTINGS_OPTIONS \
+	{ OPT_QUEUES, "queues", "N", "queues on each broker, 1 to 1023" }, \
+	{ OPT_MAX_BODY, "max-body", "SIZE", "the longest message" }, \
+	{ OPT_RETENTION, "retention", "TIME", "keep what is consumed so long" }, \
+	{ OPT_RETRIES, "retries", "N", "deliveries before the dead letters" }, \
+	{ OPT_BACKOFF, "backoff", "T1,T2,...", "the time before each further delivery" }
+#define BROKER_OPTION \
+	{ OPT_BROKER, "broker", "NAME", "only on this broker" }
+
+static const struct dfb_opt create_table[] = {
+	SETTINGS_OPTIONS,
+	{ OPT_DURABILITY, "durability", "HOW", "commit, async or memory" },
+	{ OPT_IF_MISSING, "if-missing", NULL, "a topic that exists is fine" },
+	BROKER_OPTION,
+	CTL_OPTIONS,
+};
+static const struct dfb_opt set_table[] = { SETTINGS_OPTIONS, BROKER_OPTION, CTL_OPTIONS };
+static const struct dfb_opt list_table[] = { BROKER_OPTION, CTL_OPTIONS };
+static const struct dfb_opt delete_table[] = {
+	{ 'y', "yes", NULL, "do not ask" },
+	BROKER_OPTION,
+	CTL_OPTIONS,
+};
+
+/* Fields that are no sums over brokers; and those only for one. */
+static const char *const greatest[] = { "groups", NULL };
+static const char *const details[] = { "queues", "settings", NULL };
+
+/* ---- options ---- */
+
+static void
+set(struct ctl *c, const char *name, uint64_t n)
+{
+	json_object_set_new(c->settings, name, json_integer((json_int_t)n));
+}
+
+static void
+set_backoff(struct ctl *c)
+{
+	json_t *list = ctl_must(json_array());
+	const char *p = c->opts.arg;
+	char one[32];
+	uint64_t ms;
+
+	for (;;) {
+		size_t len = strcspn(p, ",");
+		snprintf(one, sizeof one, "%.*s", (int)len, p);
+		if (len >= sizeof one || dfb_parse_duration(one, &ms) == -1)
+			dfb_usage(&c->opts, "--backoff takes times like 1s,5s,30s, not '%s'",
+			    c->opts.arg);
+		json_array_append_new(list, json_integer((json_int_t)ms));
+		if (p[len] == '\0')
+			break;
+		p += len + 1;
+	}
+	json_object_set_new(c->settings, "backoff_ms", list);
+}
+
+static void
+option(struct ctl *c, int letter)
+{
+	const struct dfb_opts *o = &c->opts;
+
+	switch (letter) {
+	case OPT_BROKER: c->broker = o->arg; break;
+	case OPT_QUEUES: set(c, "queues", dfb_opt_count(o, 1, 1023)); break;
+	case OPT_MAX_BODY: set(c, "max_body", dfb_opt_size(o, 0, UINT32_MAX)); break;
+	case OPT_RETENTION: set(c, "retention_ms", dfb_opt_duration(o)); break;
+	case OPT_RETRIES: set(c, "retries", dfb_opt_count(o, 1, 1000)); break;
+	case OPT_BACKOFF: set_backoff(c); break;
+	case OPT_DURABILITY:
+		json_object_set_new(c->settings, "durability", json_string(o->arg));
+		break;
+	case OPT_IF_MISSING: c->if_missing = true; break;
+	case 'y': c->yes = true; break;
+	}
+}
+
+/* ---- create ---- */
+
+static size_t
+shown(const struct dfb_admin_route *list, size_t n, const struct ctl_brokers *b,
+    const bool *there)
+{
+	size_t missing = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		size_t k = 0;
+		while (k < n && strcmp(list[k].broker, b->list[i].name) != 0)
+			k++;
+		missing += there[i] && k == n;
+	}
+	return missing;
+}
+
+/* Until the name server shows all that have it, so that a sender finds it. */
+static void
+wait_for_routes(struct ctl *c, const char *topic, const struct ctl_brokers *b,
+    const bool *there)
+{
+	uint64_t end = dfb_mono_ms() + (uint64_t)c->timeout_ms;
+	struct dfb_admin_route *list;
+	enum dfb_status st;
+	size_t n, missing, min = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		min += there[i];
+	while (min != 0) {
+		uint64_t now = dfb_mono_ms();
+		st = dfb_admin_routes(c->dfb, topic, min, now < end ? (int)(end - now) : 0,
+		    &list, &n);
+		missing = shown(list, n, b, there);
+		free(list);
+		if (st != DFB_OK) {
+			ctl_fail(c, st, "topic '%s' was created, but the name server does "
+			    "not show it: %s", topic, dfb_error(c->dfb));
+			return;
+		}
+		min = missing != 0 ? n + missing : 0;
+	}
+}
+
+/* One broker's part of it; whether it has the topic now. */
+static bool
+create_on(struct ctl *c, const struct ctl_broker *b, const char *topic, json_t *results)
+{
+	enum dfb_status st;
+	const char *why;
+	json_t *j = ctl_ask_quietly(c, b, "topic.create", c->settings, &st, &why);
+
+	if (j == NULL && !(st == DFB_NO && c->if_missing)) {
+		ctl_fail(c, st, "broker '%s': %s", b->name, why);
+		return st == DFB_NO;
+	}
+	json_array_append_new(results, json_pack("{s:s, s:s, s:b}", "topic", topic,
+	    "broker", b->name, "created", j != NULL));
+	log_debug("topic '%s' %s on broker %s", topic, j != NULL ? "created" : "exists",
+	    b->name);
+	json_decref(j);
+	return true;
+}
+
+static void
+create(struct ctl *c)
+{
+	char topic[DFB_TOPIC_MAX], region[4] = "";
+	json_t *results;
+	struct ctl_brokers b;
+	bool *there;
+
+	ctl_topic(c, c->args[0], topic);
+	if (dfb_word_kind(topic) != DFB_WORD_TOPIC)
+		dfb_usage(&c->opts, "'%s' is made by brokers only", topic);
+	memcpy(region, topic, 3);
+	if (ctl_brokers_known(c, &b, c->broker != NULL ? NULL : region, c->broker) == -1)
+		return;
+	there = ctl_must(calloc(b.n, sizeof *there));
+	results = ctl_must(json_array());
+	json_object_set_new(c->settings, "topic", json_string(topic));
+	for (size_t i = 0; i < b.n; i++)
+		there[i] = create_on(c, &b.list[i], topic, results);
+	wait_for_routes(c, topic, &b, there);
+	free(there);
+	ctl_brokers_release(&b);
+	if (c->json)
+		ctl_print_json(results);
+	else
+		json_decref(results);
+}
+
+/* ---- set, delete ---- */
+
+/* Have all brokers of the topic do verb, with the settings as arguments. */
+static void
+change(struct ctl *c, const char *topic, const struct ctl_brokers *b, const char *verb)
+{
+	json_t *results;
+
+	json_object_set_new(c->settings, "topic", json_string(topic));
+	results = ctl_ask_all(c, b, verb, c->settings);
+	if (c->json)
+		ctl_print_json(results);
+	else
+		json_decref(results);
+}
+
+static void
+set_run(struct ctl *c)
+{
+	char topic[DFB_TOPIC_MAX];
+	struct ctl_brokers b;
+
+	ctl_topic(c, c->args[0], topic);
+	if (json_object_size(c->settings) == 0)
+		dfb_usage(&c->opts, "say what to set, like --retention 7d");
+	if (ctl_brokers_of(c, &b, topic) == -1)
+		return;
+	change(c, topic, &b, "topic.set");
+	ctl_brokers_release(&b);
+}
+
+static void
+delete(struct ctl *c)
+{
+	char topic[DFB_TOPIC_MAX];
+	struct ctl_brokers b;
+
+	ctl_topic(c, c->args[0], topic);
+	ctl_need_terminal(c);
+	if (ctl_brokers_of(c, &b, topic) == -1)
+		return;
+	if (ctl_confirm(c, "delete topic '%s' and all its messages on %zu broker%s?", topic,
+	    b.n, b.n == 1 ? "" : "s"))
+		change(c, topic, &b, "topic.delete");
+	ctl_brokers_release(&b);
+}
+
+/* ---- list, show ---- */
+
+static void
+print_list(const json_t *topics)
+{
+	struct ctl_table t = { .heads = "TOPIC BROKERS >QUEUES >MESSAGES >LAG >GROUPS "
+	    ">CONSUMERS >IN >OUT >DEAD" };
+	size_t i;
+	json_t *e;
+
+	json_array_foreach(topics, i, e) {
+		ctl_cell(&t, ctl_str(e, "topic"));
+		ctl_cell_list(&t, json_object_get(e, "brokers"));
+		ctl_cell_int(&t, ctl_int(e, "queue_count"));
+		ctl_cell_int(&t, ctl_int(e, "messages"));
+		ctl_cell_int(&t, ctl_int(e, "lag"));
+		ctl_cell_int(&t, ctl_int(e, "groups"));
+		ctl_cell_int(&t, ctl_int(e, "consumers"));
+		ctl_cell_int(&t, ctl_int(e, "in"));
+		ctl_cell_int(&t, ctl_int(e, "out"));
+		ctl_cell_int(&t, ctl_int(e, "dead_letters"));
+	}
+	ctl_table_print(&t);
+}
+
+/* One object for each topic, from those of each broker. */
+static json_t *
+merged(json_t *all)
+{
+	size_t i;
+	json_t *e;
+
+	json_array_foreach(all, i, e)
+		json_object_set_new(e, "queue_count", json_integer((json_int_t)
+		    json_array_size(json_object_get(e, "queues"))));
+	return ctl_merge(all, "topic", greatest, details);
+}
+
+static void
+list(struct ctl *c)
+{
+	json_t *all, *topics;
+	struct ctl_brokers b;
+
+	if (ctl_brokers_known(c, &b, NULL, c->broker) == -1)
+		return;
+	all = ctl_ask_all(c, &b, "topic.list", NULL);
+	topics = merged(all);
+	json_decref(all);
+	ctl_brokers_release(&b);
+	if (c->json)
+		ctl_print_json(topics);
+	else {
+		print_list(topics);
+		json_decref(topics);
+	}
+}
+
+static void
+print_settings(const json_t *e)
+{
+	const json_t *s = json_object_get(e, "settings");
+	char size[16], time[16];
+	size_t i;
+	json_t *v;
+
+	printf("on broker %s: %s, body at most %s, ", ctl_str(e, "broker"),
+	    ctl_str(s, "durability"),
+	    dfb_format_size((uint64_t)ctl_int(s, "max_body"), size));
+	printf("kept %s when consumed, %lld deliveries, back-off ",
+	    dfb_format_duration((uint64_t)ctl_int(s, "retention_ms"), time),
+	    (long long)ctl_int(s, "retries"));
+	json_array_foreach(json_object_get(s, "backoff_ms"), i, v)
+		printf("%s%s", i != 0 ? "," : "",
+		    dfb_format_duration((uint64_t)json_integer_value(v), time));
+	putchar('\n');
+}
+
+static void
+print_queues(const json_t *all)
+{
+	struct ctl_table t = { .heads = "BROKER >QUEUE >FIRST >NEXT >MESSAGES >COMMITTED" };
+	size_t i, k;
+	json_t *e, *q;
+
+	json_array_foreach(all, i, e)
+		json_array_foreach(json_object_get(e, "queues"), k, q) {
+			ctl_cell(&t, ctl_str(e, "broker"));
+			ctl_cell_int(&t, ctl_int(q, "queue"));
+			ctl_cell_int(&t, ctl_int(q, "first"));
+			ctl_cell_int(&t, ctl_int(q, "next"));
+			ctl_cell_int(&t, ctl_int(q, "next") - ctl_int(q, "first"));
+			ctl_cell_int(&t, ctl_int(q, "committed"));
+		}
+	ctl_table_print(&t);
+}
+
+static void
+show(struct ctl *c)
+{
+	char topic[DFB_TOPIC_MAX];
+	struct ctl_brokers b;
+	json_t *all, *args, *one, *e;
+	size_t i;
+
+	ctl_topic(c, c->args[0], topic);
+	if (ctl_brokers_of(c, &b, topic) == -1)
+		return;
+	args = ctl_must(json_pack("{s:s}", "topic", topic));
+	all = ctl_ask_all(c, &b, "topic.list", args);
+	json_decref(args);
+	ctl_brokers_release(&b);
+	one = merged(all);
+	if (json_array_size(one) == 0)
+		json_decref(all);
+	else if (c->json) {
+		e = json_incref(json_array_get(one, 0));
+		json_object_set_new(e, "per_broker", all);
+		ctl_print_json(e);
+	} else {
+		print_list(one);
+		putchar('\n');
+		json_array_foreach(all, i, e)
+			print_settings(e);
+		putchar('\n');
+		print_queues(all);
+		json_decref(all);
+	}
+	json_decref(one);
+}
+
+const struct ctl_verb ctl_topic_verbs[] = {
+	{ "topic", "create", "topic create [options] TOPIC",
+	    "Create a topic on all brokers of its region, and wait until senders find it.",
+	    create_table, option, 1, 1, create },
+	{ "topic", "set", "topic set [options] TOPIC",
+	    "Change settings of a topic on all brokers that serve it.",
+	    set_table, option, 1, 1, set_run },
+	{ "topic", "show", "topic show [options] TOPIC",
+	    "Print a topic's counts, settings and queues.", list_table, option, 1, 1, show },
+	{ "topic", "list", "topic list [options]",
+	    "Print all topics, with their counts over all brokers.", list_table, option,
+	    0, 0, list },
+	{ "topic", "delete", "topic delete [options] TOPIC",
+	    "Delete a topic and all its messages on all brokers that serve it.",
+	    delete_table, option, 1, 1, delete },
+	{ NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL },
+};
