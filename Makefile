@@ -121,7 +121,7 @@ $B/libdfb.so: $B/$(SONAME)
 define link
 	@mkdir -p $(@D)
 	@echo "  link  $@"
-	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS)
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(MORE_LIBS) $(PKG_LIBS)
 endef
 
 define program
@@ -132,8 +132,11 @@ $(foreach p,$(PROGS),$(eval $(call program,$p)))
 
 # ---- tests -----------------------------------------------------------------
 
-$B/tests/%: PKG_LIBS += -lcmocka
-$B/tests/%: $B/obj/tests/unit/%.o $B/libdfb.a
+# What a test needs besides the library.
+$B/tests/test_names_registry: $(addprefix $B/obj/cmd/dfb-names/,registry.o rows.o watch.o)
+
+$B/tests/%: MORE_LIBS := -lcmocka
+$B/tests/%: $B/obj/tests/unit/%.o $B/tools.a $B/libdfb.a
 	$(link)
 
 $B/bench/%: $B/obj/tests/bench/%.o $B/libdfb.a

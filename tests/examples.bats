@@ -19,7 +19,7 @@ setup() {
 	bin=${BIN:-$B/bin}
 	PATH=$bin:$PATH
 	unset DFB_NAMES DFB_REGION
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return 1
 }
 
 # Write the examples of page $1 to 1.cmd, 1.out, 1.status, 2.cmd ... and setup.cmd.
@@ -50,12 +50,12 @@ extract() {
 # at the keyboard does by being slow.
 script() {
 	cat <<-'END'
-	members() { dfb-ctl -J group list | jq '[.[].members | length] | add // 0'; }
+	members() { dfb-ctl -J group list | jq 'map(.member_count) | add // 0'; }
 	started() {
 		local n=$1 i
 		for i in {1..200}; do
 			[ "$(members)" -lt "$n" ] || return 0
-			read -rt 0.02 <> <(:) || :
+			sleep 0.02
 		done
 		echo "a consumer does not subscribe"
 	}
@@ -78,7 +78,7 @@ run_page() {
 		mkdir $n
 		status=0
 		(cd $n && dfb-up -q ../$n.bus -- bash ../$n.sh) >$n.got 2>&1 3>&- || status=$?
-		for lock in $n/*/up.lock; do # a bus that the example left behind
+		for lock in "$n"/*/up.lock; do # a bus that the example left behind
 			[ ! -e "$lock" ] || flock -w 10 "$lock" true
 		done
 		pattern=$(sed 's/[][\\*?]/\\&/g; s/\.\.\./*/g' $n.out)

@@ -197,6 +197,8 @@ dfb_frames_next(struct dfb_frames *f, const uint8_t **p, size_t *len)
 
 	if (f->over)
 		return DFB_FRAMES_END;
+	if (f->data == NULL)
+		return DFB_FRAMES_MORE;
 	switch (f->framing) {
 	case DFB_FRAMING_NUL:
 		return next_line(f, '\0', p, len);

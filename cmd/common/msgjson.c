@@ -1,6 +1,5 @@
 #include "common/msgjson.h"
 
-#include <jansson.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,244 +7,284 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "common/json.h"
 #include "dfb.h"
 
+#define MS_MAX ((uint64_t)INT64_MAX / 2)
+#define STATUS_MAX 255
+
 struct dfb_msgjson {
-	json_t *root; /* holds the strings */
 	struct dfb_msg msg;
-	uint8_t *headers, *key64, *body64;
 	int status;
 	const char *reason;
+	uint8_t *headers;
+	uint8_t memory[]; /* strings, as long as the line; then headers, as long */
 };
 
-/* Where a complaint goes. */
-struct why {
-	char *text;
+/* A line while it is read. */
+struct reading {
+	struct dfb_json json;
+	struct dfb_msgjson *j;
+	unsigned seen;    /* fields: bits */
+	size_t room;      /* for headers */
+	char *why;
 	size_t size;
 };
 
-static int complain(const struct why *, const char *fmt, ...)
+enum field { ID, BORN, EXPIRES, TTL, KEY, KEY64, BODY, BODY64, HEADERS, STATUS, REASON,
+	TOPIC, QUEUE, OFFSET, TRY, CALL, FIELDS };
+
+static const char *const fields[FIELDS] = { "id", "born", "expires", "ttl", "key", "key64",
+	"body", "body64", "headers", "status", "reason", "topic", "queue", "offset",
+	"try", "call" };
+
+static int complain(struct reading *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 static int
-complain(const struct why *w, const char *fmt, ...)
+complain(struct reading *r, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(w->text, w->size, fmt, ap);
+	vsnprintf(r->why, r->size, fmt, ap);
 	va_end(ap);
 	/* It quotes the input, and goes to a terminal. */
-	for (char *p = w->text; *p != '\0'; p++)
+	for (char *p = r->why; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ' || *p == 127)
 			*p = '?';
 	return -1;
 }
 
+static int
+no_json(struct reading *r)
+{
+	return complain(r, "no JSON at byte %zu: %s",
+	    (size_t)(r->json.p - r->json.start) + 1, r->json.error);
+}
+
 /* ---- values ---- */
 
 static int
-take_number(const char *name, const json_t *v, uint64_t max, uint64_t *out,
-    const struct why *w)
+take_number(struct reading *r, const char *name, uint64_t max, uint64_t *out)
 {
-	json_int_t n = json_integer_value(v);
+	int rc = dfb_json_number(&r->json, out);
 
-	if (!json_is_integer(v) || n < 0 || (uint64_t)n > max)
-		return complain(w, "\"%s\" must be a whole number from 0 to %llu", name,
+	if (rc == -1)
+		return no_json(r);
+	if (rc == 1 || *out > max)
+		return complain(r, "\"%s\" must be a whole number from 0 to %llu", name,
 		    (unsigned long long)max);
-	*out = (uint64_t)n;
 	return 0;
 }
 
 static int
-take_text(const char *name, const json_t *v, const void **p, size_t *len,
-    const struct why *w)
+take_string(struct reading *r, const char *name, const char **text, size_t *len)
 {
-	if (!json_is_string(v))
-		return complain(w, "\"%s\" must be a string", name);
-	if (*p != NULL)
-		return complain(w, "\"%s\" and \"%s64\" are both there", name, name);
-	*p = json_string_value(v);
-	*len = json_string_length(v);
-	return 0;
+	if (dfb_json_peek(&r->json) != '"')
+		return complain(r, "\"%s\" must be a string", name);
+	return dfb_json_string(&r->json, text, len) == -1 ? no_json(r) : 0;
 }
 
 static int
-take_base64(const char *name, const json_t *v, uint8_t **mem, const void **p,
-    size_t *len, const struct why *w)
+take_bytes(struct reading *r, enum field f, const void **p, size_t *len)
 {
-	size_t n = json_string_length(v), plain = strlen(name) - 2;
+	bool base64 = f == KEY64 || f == BODY64;
+	const char *text;
+	size_t n;
 
-	if (!json_is_string(v))
-		return complain(w, "\"%s\" must be a string", name);
+	if (take_string(r, fields[f], &text, &n) == -1)
+		return -1;
 	if (*p != NULL)
-		return complain(w, "\"%.*s\" and \"%s\" are both there", (int)plain,
-		    name, name);
-	if ((*mem = malloc(n / 4 * 3 + 1)) == NULL)
-		return complain(w, "out of memory");
-	if (sodium_base642bin(*mem, n / 4 * 3, json_string_value(v), n, NULL, len,
+		return complain(r, "\"%s\" and \"%s\" are both there",
+		    fields[f - (base64 ? 1 : 0)], fields[f + (base64 ? 0 : 1)]);
+	*p = text;
+	*len = n;
+	/* In place: what is decoded is shorter. */
+	if (base64 && sodium_base642bin((uint8_t *)(uintptr_t)text, n, text, n, NULL, len,
 	    NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
-		return complain(w, "\"%s\" is not base64 (A-Z a-z 0-9 + / with padding)",
-		    name);
-	*p = *mem;
+		return complain(r, "\"%s\" is not base64 (A-Z a-z 0-9 + / with padding)",
+		    fields[f]);
 	return 0;
 }
 
 static int
-take_header(struct dfb_msgjson *j, size_t cap, const char *name, const json_t *v,
-    const struct why *w)
+take_header(struct reading *r, const char *name, size_t name_len)
 {
-	const char *value = json_string_value(v);
+	struct dfb_msgjson *j = r->j;
+	const char *value;
+	size_t len;
 
-	if (name == NULL || value == NULL)
-		return complain(w, "header \"%s\" must be a string",
-		    name != NULL ? name : "");
-	if (strlen(value) != json_string_length(v))
-		return complain(w, "header \"%s\" holds a NUL byte", name);
-	switch (dfb_headers_add(j->headers, cap, &j->msg.headers_len, name, value)) {
+	if (take_string(r, name, &value, &len) == -1)
+		return -1;
+	if (strlen(name) != name_len || strlen(value) != len)
+		return complain(r, "header \"%s\" holds a NUL byte", name);
+	switch (dfb_headers_add(j->headers, r->room, &j->msg.headers_len, name, value)) {
 	case DFB_OK:
 		return 0;
 	case DFB_BADINPUT:
-		return complain(w, "header \"%s\" has a bad name: 1 to 64 letters, "
+		return complain(r, "header \"%s\" has a bad name: 1 to 64 letters, "
 		    "digits, '_', '.' or '-'", name);
 	default:
-		return complain(w, "there are more than %d bytes of headers",
+		return complain(r, "there are more than %d bytes of headers",
 		    DFB_HEADERS_MAX);
 	}
 }
 
 /* {"name":"value"}, or [["name","value"]] when names repeat. */
 static int
-take_headers(struct dfb_msgjson *j, json_t *v, const struct why *w)
+take_headers(struct reading *r)
 {
-	size_t cap = 0, i;
+	struct dfb_json *s = &r->json;
+	int open = dfb_json_peek(s), more;
 	const char *name;
-	json_t *value;
+	size_t len;
 
-	if (!json_is_object(v) && !json_is_array(v))
-		return complain(w, "\"headers\" must be an object");
-	json_object_foreach(v, name, value)
-		cap += 3 + strlen(name) + json_string_length(value);
-	json_array_foreach(v, i, value) {
-		if (json_array_size(value) != 2)
-			return complain(w, "\"headers\" must be pairs of strings");
-		cap += 3 + json_string_length(json_array_get(value, 0)) +
-		    json_string_length(json_array_get(value, 1));
+	if (open != '{' && open != '[')
+		return complain(r, "\"headers\" must be an object");
+	s->p++;
+	if (dfb_json_peek(s) == (open == '{' ? '}' : ']')) {
+		s->p++;
+		return 0;
 	}
-	if (cap > DFB_HEADERS_MAX)
-		return complain(w, "there are more than %d bytes of headers",
-		    DFB_HEADERS_MAX);
-	if ((j->headers = malloc(cap + 1)) == NULL)
-		return complain(w, "out of memory");
-	j->msg.headers = j->headers;
-	json_object_foreach(v, name, value)
-		if (take_header(j, cap, name, value, w) == -1)
+	r->j->msg.headers = r->j->headers;
+	do {
+		if (open == '[') {
+			if (dfb_json_peek(s) != '[')
+				return complain(r, "\"headers\" must be pairs of strings");
+			s->p++;
+		}
+		if (dfb_json_string(s, &name, &len) == -1 ||
+		    dfb_json_take(s, open == '{' ? ':' : ',') == -1)
+			return no_json(r);
+		if (take_header(r, name, len) == -1)
 			return -1;
-	json_array_foreach(v, i, value)
-		if (take_header(j, cap, json_string_value(json_array_get(value, 0)),
-		    json_array_get(value, 1), w) == -1)
-			return -1;
-	return 0;
+		if (open == '[' && dfb_json_take(s, ']') == -1)
+			return no_json(r);
+	} while ((more = dfb_json_more(s, open == '{' ? '}' : ']')) == 1);
+	return more == -1 ? no_json(r) : 0;
 }
 
 /* ---- fields ---- */
 
-#define MS_MAX ((uint64_t)INT64_MAX / 2)
-
 static int
-take_expiry(struct dfb_msgjson *j, const char *name, const json_t *v, uint64_t from,
-    const struct why *w)
+take_expiry(struct reading *r, enum field f)
 {
-	if (j->msg.expires_ms != 0)
-		return complain(w, "\"expires\" and \"ttl\" are both there");
-	if (take_number(name, v, MS_MAX, &j->msg.expires_ms, w) == -1)
+	struct dfb_msg *m = &r->j->msg;
+
+	if ((r->seen & (1u << EXPIRES)) != 0 && (r->seen & (1u << TTL)) != 0)
+		return complain(r, "\"expires\" and \"ttl\" are both there");
+	if (take_number(r, fields[f], MS_MAX, &m->expires_ms) == -1)
 		return -1;
-	j->msg.expires_ms += from;
+	if (f == TTL)
+		m->expires_ms += dfb_wall_ms();
 	return 0;
 }
 
 static int
-take_field(struct dfb_msgjson *j, const char *name, json_t *v, const struct why *w)
+take_value(struct reading *r, enum field f)
 {
-	static const char *const ignored[] = { "topic", "queue", "offset", "try",
-		"call" };
+	struct dfb_msgjson *j = r->j;
 	struct dfb_msg *m = &j->msg;
-	uint64_t n = 0;
+	const char *text;
+	uint64_t n;
+	size_t len;
 
-	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-		if (strcmp(name, ignored[i]) == 0)
-			return 0;
-	if (json_is_null(v)) /* as jq writes what is not there */
-		v = NULL;
-	if (strcmp(name, "body") == 0)
-		return v == NULL ? 0 : take_text(name, v, &m->body, &m->body_len, w);
-	if (strcmp(name, "body64") == 0)
-		return v == NULL ? 0 :
-		    take_base64(name, v, &j->body64, &m->body, &m->body_len, w);
-	if (strcmp(name, "key") == 0)
-		return v == NULL ? 0 : take_text(name, v, &m->key, &m->key_len, w);
-	if (strcmp(name, "key64") == 0)
-		return v == NULL ? 0 :
-		    take_base64(name, v, &j->key64, &m->key, &m->key_len, w);
-	if (strcmp(name, "headers") == 0)
-		return v == NULL ? 0 : take_headers(j, v, w);
-	if (strcmp(name, "id") == 0) {
-		const char *text = json_string_value(v);
-		if (v != NULL && (text == NULL || dfb_id_parse(text, &m->id) == -1))
-			return complain(w, "\"id\" must be a UUID");
-		return 0;
-	}
-	if (strcmp(name, "born") == 0)
-		return v == NULL ? 0 : take_number(name, v, MS_MAX, &m->born_ms, w);
-	if (strcmp(name, "expires") == 0)
-		return v == NULL ? 0 : take_expiry(j, name, v, 0, w);
-	if (strcmp(name, "ttl") == 0)
-		return v == NULL ? 0 : take_expiry(j, name, v, dfb_wall_ms(), w);
-	if (strcmp(name, "status") == 0) {
-		if (v != NULL && take_number(name, v, 255, &n, w) == -1)
+	switch (f) {
+	case ID:
+		if (take_string(r, "id", &text, &len) == -1)
+			return -1;
+		return len != DFB_ID_TEXT - 1 || dfb_id_parse(text, &m->id) == -1 ?
+		    complain(r, "\"id\" must be a UUID") : 0;
+	case BORN:
+		return take_number(r, "born", MS_MAX, &m->born_ms);
+	case EXPIRES:
+	case TTL:
+		return take_expiry(r, f);
+	case KEY:
+	case KEY64:
+		return take_bytes(r, f, &m->key, &m->key_len);
+	case BODY:
+	case BODY64:
+		return take_bytes(r, f, &m->body, &m->body_len);
+	case HEADERS:
+		return take_headers(r);
+	case STATUS:
+		if (take_number(r, "status", STATUS_MAX, &n) == -1)
 			return -1;
 		j->status = (int)n;
 		return 0;
+	case REASON:
+		return take_string(r, "reason", &j->reason, &len);
+	default: /* of a delivery */
+		return dfb_json_skip(&r->json) == -1 ? no_json(r) : 0;
 	}
-	if (strcmp(name, "reason") == 0) {
-		if (v != NULL && !json_is_string(v))
-			return complain(w, "\"reason\" must be a string");
-		j->reason = json_string_value(v);
-		return 0;
-	}
-	return complain(w, "unknown field \"%.64s\"", name);
+}
+
+static int
+take_field(struct reading *r)
+{
+	struct dfb_json *s = &r->json;
+	unsigned f = 0;
+	const char *name;
+	uint8_t *keep = s->out;
+	size_t len;
+
+	if (dfb_json_string(s, &name, &len) == -1 || dfb_json_take(s, ':') == -1)
+		return no_json(r);
+	while (f < FIELDS && strcmp(name, fields[f]) != 0)
+		f++;
+	if (f == FIELDS || strlen(name) != len)
+		return complain(r, "unknown field \"%.64s\"", name);
+	s->out = keep;
+	if (dfb_json_peek(s) == 'n') /* null, as jq writes what is not there */
+		return dfb_json_skip(s) == -1 ? no_json(r) : 0;
+	if ((r->seen & (1u << f)) != 0)
+		return complain(r, "\"%s\" is there twice", fields[f]);
+	r->seen |= 1u << f;
+	return take_value(r, f);
+}
+
+static int
+take_object(struct reading *r)
+{
+	struct dfb_json *s = &r->json;
+	int more = 0;
+
+	if (dfb_json_peek(s) != '{')
+		return complain(r, "not a JSON object, like {\"body\":\"text\"}");
+	s->p++;
+	if (dfb_json_peek(s) == '}')
+		s->p++;
+	else
+		do
+			if (take_field(r) == -1)
+				return -1;
+		while ((more = dfb_json_more(s, '}')) == 1);
+	return more == -1 || dfb_json_end(s) == -1 ? no_json(r) : 0;
 }
 
 int
-dfb_msgjson_read(const char *line, size_t len, struct dfb_msgjson **out, char *text,
+dfb_msgjson_read(const char *line, size_t len, struct dfb_msgjson **out, char *why,
     size_t size)
 {
-	const struct why w = { text, size };
-	struct dfb_msgjson *j = calloc(1, sizeof *j);
-	json_error_t e;
-	const char *name;
-	json_t *v;
+	const uint8_t *p = (const uint8_t *)line;
+	/* A header takes less when packed than as JSON. */
+	size_t packed = len < DFB_HEADERS_MAX ? len : DFB_HEADERS_MAX;
+	struct dfb_msgjson *j = malloc(sizeof *j + len + packed);
+	struct reading r = { .json = { .start = p, .p = p, .end = p + len }, .j = j,
+		.room = packed, .why = why, .size = size };
 
 	if (j == NULL)
-		return complain(&w, "out of memory");
-	j->root = json_loadb(line, len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES |
-	    JSON_DECODE_ANY, &e);
-	if (j->root == NULL) {
-		complain(&w, "no JSON at byte %d: %s", e.position, e.text);
-		goto fail;
+		return complain(&r, "out of memory");
+	*j = (struct dfb_msgjson){ .headers = j->memory + len };
+	r.json.out = j->memory;
+	if (take_object(&r) == -1) {
+		free(j);
+		return -1;
 	}
-	if (!json_is_object(j->root)) {
-		complain(&w, "not a JSON object, like {\"body\":\"text\"}");
-		goto fail;
-	}
-	json_object_foreach(j->root, name, v)
-		if (take_field(j, name, v, &w) == -1)
-			goto fail;
 	*out = j;
 	return 0;
-fail:
-	dfb_msgjson_free(j);
-	return -1;
 }
 
 const struct dfb_msg *
@@ -269,11 +308,5 @@ dfb_msgjson_reason(const struct dfb_msgjson *j)
 void
 dfb_msgjson_free(struct dfb_msgjson *j)
 {
-	if (j == NULL)
-		return;
-	json_decref(j->root);
-	free(j->headers);
-	free(j->key64);
-	free(j->body64);
 	free(j);
 }

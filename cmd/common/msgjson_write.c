@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <inttypes.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -19,7 +18,6 @@ add_string(struct dfb_buf *b, const void *text, size_t len)
 	const uint8_t *p = text, *end = p + len;
 	uint8_t *o;
 
-	/* Room for the worst case once, rather than a check per byte. */
 	if (len > (SIZE_MAX - 2) / 6) {
 		errno = ENOMEM;
 		return -1;
@@ -54,6 +52,21 @@ add_string(struct dfb_buf *b, const void *text, size_t len)
 	return dfb_buf_add(b, "\"", 1);
 }
 
+/* "name": */
+static int
+add_name(struct dfb_buf *b, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (dfb_buf_reserve(b, n + 3) == -1)
+		return -1;
+	b->data[b->len] = '"';
+	memcpy(b->data + b->len + 1, name, n);
+	memcpy(b->data + b->len + 1 + n, "\":", 2);
+	b->len += n + 3;
+	return 0;
+}
+
 static int
 add_base64(struct dfb_buf *b, const void *p, size_t len)
 {
@@ -69,14 +82,14 @@ add_base64(struct dfb_buf *b, const void *p, size_t len)
 	return 0;
 }
 
-/* ,"name":"text", or ,"name64":"base64" */
+/* "name":"text", or "name64":"base64" */
 static int
-add_bytes(struct dfb_buf *b, const char *name, const void *p, size_t len)
+add_bytes(struct dfb_buf *b, const char *name, const char *name64, const void *p,
+    size_t len)
 {
-	if (dfb_utf8_valid(p, len))
-		return dfb_buf_addf(b, "\"%s\":", name) == -1 ? -1 :
-		    add_string(b, p, len);
-	return dfb_buf_addf(b, "\"%s64\":", name) == -1 ? -1 : add_base64(b, p, len);
+	if (len == 0 || dfb_utf8_valid(p, len))
+		return add_name(b, name) == -1 ? -1 : add_string(b, len != 0 ? p : "", len);
+	return add_name(b, name64) == -1 ? -1 : add_base64(b, p, len);
 }
 
 static bool
@@ -117,10 +130,18 @@ add_headers(struct dfb_buf *b, const struct dfb_msg *m)
 	return dfb_buf_addf(b, "%c,", pairs ? ']' : '}');
 }
 
+/* "name":n, */
 static int
 add_number(struct dfb_buf *b, const char *name, uint64_t n)
 {
-	return dfb_buf_addf(b, "\"%s\":%" PRIu64 ",", name, n);
+	char digits[24], *p = digits + sizeof digits;
+
+	*--p = ',';
+	do
+		*--p = (char)('0' + n % 10);
+	while ((n /= 10) != 0);
+	return add_name(b, name) == -1 ? -1 :
+	    dfb_buf_add(b, p, (size_t)(digits + sizeof digits - p));
 }
 
 static int
@@ -132,24 +153,27 @@ add_fields(struct dfb_buf *b, const struct dfb_msg *m)
 		return -1;
 	if (!dfb_id_is_zero(&m->id)) {
 		dfb_id_format(&m->id, id);
-		if (dfb_buf_addf(b, "\"id\":\"%s\",", id) == -1)
+		if (add_name(b, "id") == -1 ||
+		    add_string(b, id, DFB_ID_TEXT - 1) == -1 ||
+		    dfb_buf_add(b, ",", 1) == -1)
 			return -1;
 	}
-	if (m->topic != NULL && (dfb_buf_add(b, "\"topic\":", 8) == -1 ||
+	if (m->topic != NULL && (add_name(b, "topic") == -1 ||
 	    add_string(b, m->topic, strlen(m->topic)) == -1 ||
-	    dfb_buf_addf(b, ",\"queue\":%" PRIu32 ",\"offset\":%" PRIu64 ",", m->queue,
-	    m->offset) == -1))
+	    dfb_buf_add(b, ",", 1) == -1 || add_number(b, "queue", m->queue) == -1 ||
+	    add_number(b, "offset", m->offset) == -1))
 		return -1;
-	if (m->key_len != 0 && (add_bytes(b, "key", m->key, m->key_len) == -1 ||
+	if (m->key_len != 0 &&
+	    (add_bytes(b, "key", "key64", m->key, m->key_len) == -1 ||
 	    dfb_buf_add(b, ",", 1) == -1))
 		return -1;
 	if ((m->born_ms != 0 && add_number(b, "born", m->born_ms) == -1) ||
 	    (m->expires_ms != 0 && add_number(b, "expires", m->expires_ms) == -1) ||
 	    (m->tries != 0 && add_number(b, "try", m->tries) == -1) ||
-	    (m->is_call && dfb_buf_addf(b, "\"call\":true,") == -1) ||
+	    (m->is_call && dfb_buf_add(b, "\"call\":true,", 12) == -1) ||
 	    (m->headers_len != 0 && add_headers(b, m) == -1))
 		return -1;
-	if (add_bytes(b, "body", m->body, m->body_len) == -1)
+	if (add_bytes(b, "body", "body64", m->body, m->body_len) == -1)
 		return -1;
 	return dfb_buf_add(b, "}\n", 2);
 }

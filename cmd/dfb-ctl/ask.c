@@ -1,9 +1,30 @@
 /* Questions to brokers: which, one after the other, and what they say together. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/admin.h"
 #include "dfb-ctl/ctl.h"
+#include "wire/proto.h"
+
+#define BUS_WAIT_MS 5000
+
+int
+ctl_bus_wait(const struct ctl *c)
+{
+	return c->timed ? c->timeout_ms : BUS_WAIT_MS;
+}
+
+const char *
+ctl_state(uint8_t state)
+{
+	switch (state) {
+	case DFB_STATE_UP: return "up";
+	case DFB_STATE_DRAINING: return "draining";
+	case DFB_STATE_LOST: return "lost";
+	default: return "?";
+	}
+}
 
 void
 ctl_brokers_release(struct ctl_brokers *b)
@@ -68,7 +89,7 @@ ctl_brokers_of(struct ctl *c, struct ctl_brokers *b, const char *topic)
 	size_t n;
 
 	*b = (struct ctl_brokers){ 0 };
-	if ((st = dfb_admin_routes(c->dfb, topic, 0, c->timeout_ms, &list, &n)) != DFB_OK) {
+	if ((st = dfb_admin_routes(c->dfb, topic, 0, ctl_bus_wait(c), &list, &n)) != DFB_OK) {
 		ctl_fail(c, st, "%s", dfb_error(c->dfb));
 		return -1;
 	}
@@ -136,83 +157,6 @@ ctl_ask_all(struct ctl *c, const struct ctl_brokers *b, const char *verb,
 		else
 			json_array_append(all, j);
 		json_decref(j);
-	}
-	return all;
-}
-
-json_int_t
-ctl_int(const json_t *j, const char *name)
-{
-	return json_integer_value(json_object_get(j, name));
-}
-
-const char *
-ctl_str(const json_t *j, const char *name)
-{
-	const char *s = json_string_value(json_object_get(j, name));
-
-	return s != NULL ? s : "";
-}
-
-static bool
-in(const char *name, const char *const *list)
-{
-	for (; *list != NULL; list++)
-		if (strcmp(name, *list) == 0)
-			return true;
-	return false;
-}
-
-static json_t *
-find(const json_t *all, const json_t *j, const char *key)
-{
-	size_t i;
-	json_t *e;
-
-	json_array_foreach(all, i, e)
-		if (strcmp(ctl_str(e, key), ctl_str(j, key)) == 0 &&
-		    strcmp(ctl_str(e, "topic"), ctl_str(j, "topic")) == 0)
-			return e;
-	return NULL;
-}
-
-/* Fold j into e. */
-static void
-fold(json_t *e, json_t *j, const char *const *max, const char *const *drop)
-{
-	const char *name;
-	json_t *v;
-
-	json_object_foreach(j, name, v) {
-		json_t *old = json_object_get(e, name);
-		json_int_t a = json_integer_value(old), b = json_integer_value(v);
-
-		if (in(name, drop))
-			continue;
-		if (strcmp(name, "broker") == 0)
-			json_array_append(json_object_get(e, "brokers"), v);
-		else if (old == NULL)
-			json_object_set_new(e, name, json_deep_copy(v));
-		else if (json_is_integer(v) && in(name, max))
-			json_integer_set(old, a > b ? a : b);
-		else if (json_is_integer(v))
-			json_integer_set(old, a + b);
-	}
-}
-
-json_t *
-ctl_merge(const json_t *list, const char *key, const char *const *max,
-    const char *const *drop)
-{
-	json_t *all = ctl_must(json_array()), *j, *e;
-	size_t i;
-
-	json_array_foreach(list, i, j) {
-		if ((e = find(all, j, key)) == NULL) {
-			e = ctl_must(json_pack("{s:[]}", "brokers"));
-			json_array_append_new(all, e);
-		}
-		fold(e, j, max, drop);
 	}
 	return all;
 }

@@ -13,6 +13,9 @@
 #include "dfb.h"
 #include "wire/words.h"
 
+struct ctl_brokers;
+struct dfb_format;
+
 struct ctl {
 	struct dfb_opts opts;
 	struct dfb_tool tool;
@@ -27,12 +30,13 @@ struct ctl {
 	const char *broker;
 	json_t *settings;        /* of a topic; an object */
 	bool yes, if_missing, dry_run, undo, wait;
-	const char *to, *format;
+	const char *to;
+	struct dfb_format *format;
 	struct dfb_id id;
 	enum dfb_start start;
 	uint64_t start_value, count;
 	int queue;               /* -1: all */
-	bool by_id, raw;
+	bool by_id, raw, placed;
 };
 
 /* One thing that dfb-ctl can do. */
@@ -50,6 +54,15 @@ struct ctl_verb {
 /* Each ends with a row of zeros. */
 extern const struct ctl_verb ctl_topic_verbs[], ctl_group_verbs[], ctl_broker_verbs[],
     ctl_net_verbs[], ctl_peek_verbs[];
+
+/* Verbs with a file of their own. */
+void ctl_topic_create(struct ctl *);
+void ctl_group_reset(struct ctl *);
+void ctl_group_delete(struct ctl *);
+
+/* What the brokers know of the groups that the operands name ([TOPIC [GROUP]]), an array of
+ * one object for each group and broker; b: those that were asked.  NULL: reported. */
+json_t *ctl_groups(struct ctl *, struct ctl_brokers *b);
 
 #define CTL_LETTER_TIMEOUT 900
 #define CTL_LETTER_OWN 910  /* and up: a verb's own long options */
@@ -69,6 +82,8 @@ void ctl_fail(struct ctl *, enum dfb_status, const char *fmt, ...)
 /* p, when it is not NULL; else memory is short: does not return. */
 void *ctl_must(void *p);
 
+/* ---- arg.c ---- */
+
 /* Does not return when word is no topic, and no service of the region that is known. */
 void ctl_topic(struct ctl *, const char *word, char topic[DFB_TOPIC_MAX]);
 
@@ -78,6 +93,12 @@ void ctl_need_terminal(struct ctl *);
 /* --yes, or a yes at the terminal to the question.  false: no, which is said. */
 bool ctl_confirm(struct ctl *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Where to start: an offset; a time, with or without '@' in front; either of them (the time
+ * with '@'), beginning or end.  Do not return when text is none, or a place is given twice. */
+void ctl_offset(struct ctl *, const char *option, const char *text);
+void ctl_time(struct ctl *, const char *option, const char *text);
+void ctl_place(struct ctl *, const char *option, const char *text);
 
 /* ---- ask.c ---- */
 
@@ -114,6 +135,12 @@ json_t *ctl_ask(struct ctl *, const struct ctl_broker *, const char *verb,
 json_t *ctl_ask_all(struct ctl *, const struct ctl_brokers *, const char *verb,
     const json_t *args);
 
+/* For how long a name server is looked for; a daemon's state in a word. */
+int ctl_bus_wait(const struct ctl *);
+const char *ctl_state(uint8_t state);
+
+/* ---- merge.c ---- */
+
 /* Fields of an answer; 0 and "" when absent. */
 json_int_t ctl_int(const json_t *, const char *name);
 const char *ctl_str(const json_t *, const char *name);
@@ -125,6 +152,9 @@ const char *ctl_str(const json_t *, const char *name);
  */
 json_t *ctl_merge(const json_t *list, const char *key, const char *const *max,
     const char *const *drop);
+
+/* Sort objects by two of their text fields. */
+void ctl_sort(json_t *list, const char *first, const char *second);
 
 /* ---- table.c ---- */
 

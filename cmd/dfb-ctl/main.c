@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "common/format.h"
 #include "dfb-ctl/ctl.h"
 
 #define TIMEOUT_MS 10000
@@ -12,7 +13,8 @@
 
 static const struct dfb_opt table[] = { CTL_OPTIONS };
 
-static const struct ctl_verb *const all[] = { ctl_topic_verbs, NULL };
+static const struct ctl_verb *const all[] = { ctl_topic_verbs, ctl_group_verbs,
+	ctl_broker_verbs, ctl_net_verbs, ctl_peek_verbs, NULL };
 
 void
 ctl_fail(struct ctl *c, enum dfb_status st, const char *fmt, ...)
@@ -36,48 +38,6 @@ ctl_must(void *p)
 		exit(DFB_OSERR);
 	}
 	return p;
-}
-
-void
-ctl_topic(struct ctl *c, const char *word, char topic[DFB_TOPIC_MAX])
-{
-	const char *region = c->tool.region != NULL ? c->tool.region :
-	    getenv("DFB_REGION");
-
-	dfb_tool_check_dest(&c->opts, word);
-	if (dfb_word_kind(word) != DFB_WORD_SERVICE) {
-		snprintf(topic, DFB_TOPIC_MAX, "%s", word);
-		return;
-	}
-	if (region == NULL || *region == '\0')
-		dfb_usage(&c->opts, "'%s' is a service: say its region with -R or "
-		    "$DFB_REGION, or name a topic like A10-%s", word, word);
-	snprintf(topic, DFB_TOPIC_MAX, "%s-%s", region, word);
-}
-
-void
-ctl_need_terminal(struct ctl *c)
-{
-	if (!c->yes && !isatty(STDIN_FILENO))
-		dfb_usage(&c->opts, "there is no terminal to ask at: give --yes");
-}
-
-bool
-ctl_confirm(struct ctl *c, const char *fmt, ...)
-{
-	char text[512], line[16];
-	va_list ap;
-
-	if (c->yes)
-		return true;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	fprintf(stderr, "%s [y/N] ", text);
-	if (fgets(line, sizeof line, stdin) != NULL && (*line == 'y' || *line == 'Y'))
-		return true;
-	ctl_fail(c, DFB_NO, "nothing was done");
-	return false;
 }
 
 /* ---- which verb ---- */
@@ -211,6 +171,7 @@ main(int argc, char **argv)
 	v->run(&c);
 	dfb_close(c.dfb);
 	json_decref(c.settings);
+	dfb_format_free(c.format);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		log_err("cannot write");
 		return DFB_IOERR;

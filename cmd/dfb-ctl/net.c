@@ -5,8 +5,6 @@
 
 #include "base/clock.h"
 #include "client/admin.h"
-#include "client/internal.h"
-#include "client/routes.h"
 #include "dfb-ctl/ctl.h"
 
 #define PING_MS 2000
@@ -60,7 +58,7 @@ route(struct ctl *c)
 /* ---- ping ---- */
 
 /* The second question of two: the first connects. */
-static void
+static bool
 ping_one(struct ctl *c, json_t *all, const char *kind, const struct ctl_broker *b)
 {
 	const char *why = "", *name = b->name;
@@ -86,15 +84,33 @@ ping_one(struct ctl *c, json_t *all, const char *kind, const struct ctl_broker *
 	    json_pack("{s:s, s:s, s:s, s:b, s:n}", "kind", kind, "name", name, "endpoint",
 	    b->endpoint, "answers", 0, "ms"));
 	json_decref(j);
+	return j != NULL;
 }
 
-static void
+static bool
 ping_endpoint(struct ctl *c, json_t *all, const char *kind, const char *endpoint)
 {
 	struct ctl_broker b = { .name = "" };
 
 	snprintf(b.endpoint, sizeof b.endpoint, "%s", endpoint);
-	ping_one(c, all, kind, &b);
+	return ping_one(c, all, kind, &b);
+}
+
+/* Whether one answered. */
+static bool
+ping_names(struct ctl *c, json_t *all)
+{
+	const char *text = c->tool.names != NULL ? c->tool.names : getenv("DFB_NAMES");
+	char *copy, *rest, *endpoint;
+	bool any = false;
+
+	rest = copy = ctl_must(strdup(text != NULL && *text != '\0' ? text :
+	    "ipc:///run/dfb/names.sock"));
+	while ((endpoint = strsep(&rest, ",")) != NULL)
+		if (*endpoint != '\0' && ping_endpoint(c, all, "names", endpoint))
+			any = true;
+	free(copy);
+	return any;
 }
 
 static void
@@ -119,19 +135,16 @@ print_pings(const json_t *all)
 static void
 ping(struct ctl *c)
 {
-	const char *name = c->nargs != 0 ? c->args[0] : NULL, *endpoint;
+	const char *name = c->nargs != 0 ? c->args[0] : NULL;
 	json_t *all = ctl_must(json_array());
 	struct ctl_brokers b = { 0 };
 
 	if (!c->timed)
 		c->timeout_ms = PING_MS;
-	for (size_t i = 0; name == NULL &&
-	    (endpoint = dfb_names_endpoint(c->dfb->names, i)) != NULL; i++)
-		ping_endpoint(c, all, "names", endpoint);
 	if (name != NULL && strstr(name, "://") != NULL)
 		ping_endpoint(c, all, "daemon", name);
 	/* When no name server answers there are no brokers to be found. */
-	else if (name != NULL || ctl_any(all, "answers"))
+	else if (name != NULL || ping_names(c, all))
 		ctl_brokers_known(c, &b, NULL, name);
 	for (size_t i = 0; i < b.n; i++)
 		ping_one(c, all, "broker", &b.list[i]);

@@ -36,7 +36,6 @@ static const struct dfb_opt table[] = {
 struct look {
 	struct ctl *c;
 	const char *broker;
-	struct dfb_format *format;
 	struct dfb_buf buf;
 	uint64_t left, printed;
 };
@@ -50,7 +49,7 @@ option(struct ctl *c, int letter)
 
 	switch (letter) {
 	case OPT_QUEUE: c->queue = (int)dfb_opt_count(o, 0, 1022); break;
-	case OPT_OFFSET: ctl_place(c, "--offset", arg); break;
+	case OPT_OFFSET: ctl_offset(c, "--offset", arg); break;
 	case OPT_TIME: ctl_time(c, "--time", arg); break;
 	case OPT_BROKER: c->broker = arg; break;
 	case 'c': c->count = dfb_opt_count(o, 1, UINT64_MAX); break;
@@ -62,9 +61,9 @@ option(struct ctl *c, int letter)
 		c->by_id = true;
 		break;
 	case 'f':
-		/* Only whether it can be used; it is kept as text. */
-		dfb_format_free(ctl_format(c, arg, why, sizeof why));
-		c->format = arg;
+		if (c->format == NULL &&
+		    (c->format = dfb_format_new(arg, why, sizeof why)) == NULL)
+			dfb_usage(o, "-f: %s", why);
 		break;
 	}
 }
@@ -133,8 +132,8 @@ on_message(void *arg, const struct dfb_msg *m)
 		return;
 	if (c->json)
 		rc = dfb_framing_write(&l->buf, DFB_FRAMING_JSON, m);
-	else if (l->format != NULL)
-		rc = dfb_format_write(l->format, &l->buf, m);
+	else if (c->format != NULL)
+		rc = dfb_format_write(c->format, &l->buf, m);
 	else if (c->raw)
 		rc = dfb_framing_write(&l->buf, DFB_FRAMING_RAW, m);
 	else
@@ -196,16 +195,14 @@ peek(struct ctl *c)
 {
 	struct look l = { .c = c, .left = c->by_id ? 1 : c->count };
 	uint64_t made = dfb_id_time(&c->id);
-	char topic[DFB_TOPIC_MAX], id[DFB_ID_TEXT], why[160];
+	char topic[DFB_TOPIC_MAX], id[DFB_ID_TEXT];
 	struct ctl_brokers b;
 
 	if (c->json + c->raw + (c->format != NULL) > 1)
 		dfb_usage(&c->opts, "give one of -f, -J and -r");
-	if (c->by_id && c->start != DFB_BEGINNING)
+	if (c->by_id && c->placed)
 		dfb_usage(&c->opts, "give --id, or where to start");
 	ctl_topic(c, c->args[0], topic);
-	if (c->format != NULL)
-		l.format = ctl_format(c, c->format, why, sizeof why);
 	if (ctl_brokers_of(c, &b, topic) == -1)
 		return;
 	if (c->by_id && made > MARGIN_MS) {
@@ -223,7 +220,6 @@ peek(struct ctl *c)
 		    topic);
 	else if (l.printed == 0 && c->status == DFB_OK)
 		ctl_fail(c, DFB_NO, "no message there in '%s'", topic);
-	dfb_format_free(l.format);
 	dfb_buf_release(&l.buf);
 	ctl_brokers_release(&b);
 }

@@ -6,11 +6,10 @@
 #include "base/buf.h"
 #include "dfb-ctl/ctl.h"
 
-#define COLUMNS_MAX 16
 #define GAP 2
 
 struct column {
-	char head[32];
+	char head[80];
 	bool right;
 	size_t width;
 };
@@ -68,14 +67,17 @@ ctl_cell_list(struct ctl_table *t, const json_t *list)
 }
 
 static unsigned
-columns(const char *heads, struct column cols[COLUMNS_MAX])
+columns(const char *heads, struct column **cols)
 {
 	unsigned n = 0;
 
-	while (*heads != '\0' && n < COLUMNS_MAX) {
-		struct column *c = &cols[n++];
+	*cols = NULL;
+	while (*heads != '\0') {
+		struct column *c;
 		size_t len;
 
+		*cols = ctl_must(reallocarray(*cols, n + 1, sizeof **cols));
+		c = &(*cols)[n++];
 		c->right = *heads == '>';
 		heads += c->right;
 		len = strcspn(heads, " ");
@@ -102,8 +104,8 @@ print_cell(const struct column *c, const char *text, bool last)
 void
 ctl_table_print(struct ctl_table *t)
 {
-	struct column cols[COLUMNS_MAX];
-	unsigned n = columns(t->heads, cols);
+	struct column *cols;
+	unsigned n = columns(t->heads, &cols);
 
 	for (size_t i = 0; i < t->n; i++)
 		if (width(t->cells[i]) > cols[i % n].width)
@@ -114,6 +116,7 @@ ctl_table_print(struct ctl_table *t)
 		print_cell(&cols[i % n], t->cells[i], i % n == n - 1);
 		free(t->cells[i]);
 	}
+	free(cols);
 	free(t->cells);
 	t->cells = NULL;
 	t->n = t->cap = 0;
@@ -122,7 +125,8 @@ ctl_table_print(struct ctl_table *t)
 void
 ctl_print_json(json_t *j)
 {
-	json_dumpf(j, stdout, isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT);
+	json_dumpf(j, stdout, JSON_REAL_PRECISION(6) |
+	    (isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT));
 	putchar('\n');
 	json_decref(j);
 }

@@ -131,7 +131,7 @@ load(struct names *n, const struct dfb_daemon *d)
 static int
 serve(struct names *n, struct dfb_daemon *d)
 {
-	if (persist_start(n->persist, n->loop, &n->registry, on_store_failed, n) == -1 ||
+	if (persist_start(n->persist, n->loop, on_store_failed, n) == -1 ||
 	    dfb_loop_add_sock(n->loop, n->sock, on_frames, on_events, n) == -1) {
 		log_err("cannot start");
 		return DFB_OSERR;

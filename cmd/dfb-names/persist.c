@@ -19,8 +19,8 @@
 #define CACHE_BYTES (2u << 20)
 #define CHECKPOINT_KB 4096
 
-/* The version is stored with each commit only: a crash loses at most so many. */
-#define VERSION_SLACK (UINT64_C(1) << 32)
+/* A start takes so many versions for itself: they need not be written one by one. */
+#define VERSIONS (UINT64_C(1) << 32)
 
 enum { TABLE_ENTRIES, TABLE_OFFERS, TABLE_META };
 static const char *const tables[] = { "entries", "offers", "meta", NULL };
@@ -35,7 +35,6 @@ struct names_persist {
 	struct dfb_worker *worker;
 	struct dfb_loop *loop;
 	struct dfb_timer timer;     /* runs while something is gathered */
-	const struct names_registry *registry;
 	void (*failed)(void *arg, int status);
 	void *arg;
 	bool broken, closing;
@@ -125,12 +124,23 @@ scan_status(int rc)
 uint64_t
 persist_version(struct names_persist *p, int *status)
 {
-	uint64_t stored = 0, now = dfb_wall_ms();
+	uint64_t version = 0, now = dfb_wall_ms();
+	uint8_t row[ROWS_VERSION];
 
-	*status = scan_status(dfb_store_scan(p->store, TABLE_META, load_version, &stored));
+	*status = scan_status(dfb_store_scan(p->store, TABLE_META, load_version, &version));
 	if (*status != DFB_OK)
 		return 0;
-	return stored + VERSION_SLACK > now ? stored + VERSION_SLACK : now;
+	if (version < now)
+		version = now;
+	rows_version_write(row, version + VERSIONS);
+	if (dfb_batch_put(p->gathering, TABLE_META, version_key, sizeof version_key - 1,
+	    row, sizeof row) == -1) {
+		log_err("cannot write the registry");
+		*status = DFB_OSERR;
+	} else if (dfb_store_commit(p->store, p->gathering, true) == -1)
+		*status = DFB_IOERR;
+	dfb_batch_clear(p->gathering);
+	return version;
 }
 
 int
@@ -166,29 +176,19 @@ broke(struct names_persist *p, int status)
 }
 
 /* What was gathered becomes what is written. */
-static int
+static void
 take(struct names_persist *p)
 {
 	struct dfb_batch *full = p->gathering;
-	uint8_t row[ROWS_VERSION];
 
-	rows_version_write(row, p->registry->version);
-	if (dfb_batch_put(full, TABLE_META, version_key, sizeof version_key - 1, row,
-	    sizeof row) == -1) {
-		log_err("cannot write the registry");
-		broke(p, DFB_OSERR);
-		return -1;
-	}
 	p->gathering = p->writing;
 	p->writing = full;
-	return 0;
 }
 
 static void
 submit(struct names_persist *p)
 {
-	if (take(p) == -1)
-		return;
+	take(p);
 	p->busy = true;
 	dfb_worker_submit(p->worker, &p->job);
 }
@@ -228,10 +228,9 @@ on_worker(void *arg, uint32_t ready)
 
 int
 persist_start(struct names_persist *p, struct dfb_loop *loop,
-    const struct names_registry *r, void (*failed)(void *, int), void *arg)
+    void (*failed)(void *, int), void *arg)
 {
 	p->loop = loop;
-	p->registry = r;
 	p->failed = failed;
 	p->arg = arg;
 	p->job.run = commit;
@@ -324,7 +323,8 @@ persist_close(struct names_persist *p)
 		dfb_loop_del_fd(p->loop, dfb_worker_fd(p->worker));
 		p->closing = true;
 		dfb_worker_free(p->worker);
-		if (!p->broken && !dfb_batch_is_empty(p->gathering) && take(p) == 0) {
+		if (!p->broken && !dfb_batch_is_empty(p->gathering)) {
+			take(p);
 			commit(&p->job);
 			committed(&p->job);
 		}

@@ -16,8 +16,8 @@ struct names_registry;
 /* Open the store in dir.  NULL after logging why; *status is then the exit status. */
 struct names_persist *persist_open(const char *dir, int *status);
 
-/* A version for the registry above any that was used before; 0 and *status on an
- * error, logged. */
+/* A version for the registry to start from, above any that was used before.  *status:
+ * DFB_OK or the exit status, logged. */
 uint64_t persist_version(struct names_persist *, int *status);
 
 /* Fill the registry.  DFB_OK or the exit status, logged. */
@@ -26,7 +26,7 @@ int persist_load(struct names_persist *, struct names_registry *);
 /* Start to write; failed(arg, status) runs, from the loop, when it cannot go on.  0 or -1
  * with errno. */
 int persist_start(struct names_persist *, struct dfb_loop *,
-    const struct names_registry *, void (*failed)(void *arg, int status), void *arg);
+    void (*failed)(void *arg, int status), void *arg);
 
 /* Remember a change: an entry's facts, that it is gone (before it is removed), a topic
  * more or less. */

@@ -6,6 +6,7 @@
 #ifndef FAKE_H
 #define FAKE_H
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -209,6 +210,9 @@ fake_stop(struct fake *f)
 	dfb_loop_del_sock(dfb_client_loop(f->client), f->sock);
 	dfb_sock_close(f->sock, 0);
 	f->sock = NULL;
+	/* It is closed in another thread, which removes the file at last. */
+	while (access(f->endpoint + strlen("ipc://"), F_OK) == 0)
+		sched_yield();
 }
 
 static void
@@ -268,7 +272,7 @@ fake_find(const struct fake *f, const char *text)
 
 /* Serve the client until cond holds; a test that hangs is broken. */
 #define WAIT_UNTIL(client, cond) do { \
-	uint64_t wait_end_ = dfb_test_ms() + 10000; \
+	uint64_t wait_end_ = dfb_test_ms() + 60000; \
 	while (!(cond)) { \
 		if (dfb_test_ms() > wait_end_) \
 			fail_msg("waited in vain for %s", #cond); \

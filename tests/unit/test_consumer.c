@@ -48,7 +48,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	bus_open(&bus, 100, 5000);
+	bus_open(&bus, 30000, 30000);
 	fake_route(&bus.names, "A10-pay", &bus.b1, "A10", DFB_STATE_UP);
 	cons = NULL;
 	ngot = ends = 0;

@@ -54,7 +54,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	bus_open(&bus, 100, 5000);
+	bus_open(&bus, 30000, 30000);
 	fake_route(&bus.names, "A10-pay", &bus.b1, "A10", DFB_STATE_UP);
 	prod = NULL;
 	return 0;
@@ -268,7 +268,7 @@ gives_up_on_a_broker(void **state)
 {
 	(void)state;
 	teardown(NULL);
-	bus_open(&bus, 100, 50);
+	bus_open(&bus, 30000, 300);
 	fake_route(&bus.names, "A10-pay", &bus.b1, "A10", DFB_STATE_UP);
 	bus.b1.script = swallow;
 	open_producer((struct dfb_producer_config){ 0 });
@@ -409,6 +409,8 @@ static void
 no_name_server(void **state)
 {
 	(void)state;
+	teardown(NULL);
+	bus_open(&bus, 50, 30000);
 	fake_stop(&bus.names);
 	open_producer((struct dfb_producer_config){ 0 });
 	put("a");
