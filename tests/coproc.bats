@@ -87,13 +87,14 @@ reason() {
 	    if [ "$(wc -l <pids)" = 1 ]; then
 	        head -c 100 >/dev/null; exit 1
 	    fi
-	    exec jq -c --unbuffered "{id: .id}"' 3>&- 2>err &
+	    tee seen | jq -c --unbuffered "{id: .id}"' 3>&- 2>err &
 	receiver=$!
-	wait_for "dfb-ctl group show g 2>/dev/null | grep -q . && test \$(wc -l <pids) -ge 2"
+	wait_for "jq -r .body seen | sort -n | cmp - in"
 	kill "$receiver"
 	run_status 0 wait "$receiver"
 	receiver=
 	grep -q 'exit status 1' err
+	run_status 1 dfb-recv -g g -e A10-x
 }
 
 @test "nonsense, and answers to what it was not asked: it is killed" {

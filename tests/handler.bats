@@ -138,17 +138,17 @@ serve() {
 }
 
 @test "a program that vanishes: tried again, given up, nothing is lost" {
-	cp "$(command -v true)" program
+	cp "$(type -P cat)" program
 	seq 2 | dfb-send A10-x
-	dfb-recv -g g A10-x -- ./program 2>err 3>&- &
+	dfb-recv -g g A10-x -- ./program >got 2>err 3>&- &
 	receiver=$!
-	wait_for "dfb-ctl topic list"
+	wait_for 'test "$(cat got)" = 12'
 	rm program
 	seq 3 4 | dfb-send A10-x
 	run_status 71 wait "$receiver"
 	receiver=
 	grep -q 'giving up' err
-	dfb-recv -g g -e A10-x | tail -n 2 | cmp - <(seq 3 4)
+	dfb-recv -g g -e A10-x | cmp - <(seq 3 4)
 }
 
 @test "the environment" {
@@ -211,9 +211,7 @@ serve() {
 	dfb-recv -g g A10-x -- sh -c 'echo $$ >pid; exec sleep 60' 3>&- &
 	receiver=$!
 	wait_for 'test -s pid'
-	kill "$receiver"
-	wait_for "! dfb-ctl topic list >/dev/null || kill -TERM $receiver 2>/dev/null || \
-	    ! kill -0 $receiver 2>/dev/null"
+	wait_for "! kill $receiver 2>/dev/null"
 	run_status 0 wait "$receiver"
 	receiver=
 	run_status 1 kill -0 "$(cat pid)" 2>/dev/null

@@ -18,10 +18,6 @@ add_string(struct dfb_buf *b, const void *text, size_t len)
 	const uint8_t *p = text, *end = p + len;
 	uint8_t *o;
 
-	if (len > (SIZE_MAX - 2) / 6) {
-		errno = ENOMEM;
-		return -1;
-	}
 	if (dfb_buf_reserve(b, len + 2) == -1)
 		return -1;
 	b->data[b->len++] = '"';

@@ -22,13 +22,17 @@ reason_of(char reason[REASON_MAX], const char *what, const char *text, size_t le
 
 	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
 		len--;
-	/* The end was kept: its beginning may be in the middle of a character. */
+	at = (size_t)snprintf(reason, REASON_MAX / 2, "%s%s", what, len > 0 ? ": " : "");
+	if (at >= REASON_MAX / 2)
+		at = REASON_MAX / 2 - 1;
+	/* The end says most; it may begin in the middle of a character. */
+	if (len > REASON_MAX - 1 - at) {
+		text += len - (REASON_MAX - 1 - at);
+		len = REASON_MAX - 1 - at;
+	}
 	while (len > 0 && ((unsigned char)*text & 0xc0) == 0x80)
 		text++, len--;
-	at = (size_t)snprintf(reason, 128, "%s%s", what, len > 0 ? ": " : "");
-	if (at > 127)
-		at = 127;
-	for (; len > 0 && at < REASON_MAX - 5; text += n, len -= n) {
+	for (; len > 0; text += n, len -= n) {
 		if ((n = character(text, len)) == 0) {
 			reason[at++] = '?';
 			n = 1;

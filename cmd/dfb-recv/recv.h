@@ -130,7 +130,7 @@ void env_release(void);
 
 /* ---- reason.c ---- */
 
-#define REASON_MAX 1200
+#define REASON_MAX 1001 /* with NUL: what a dead letter keeps */
 
 /* Say into reason how a process ended, and how it explained it: "exit status 3: no such
  * account".  text is its stderr; what is not UTF-8 in it is replaced. */

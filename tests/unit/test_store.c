@@ -4,6 +4,7 @@
 #include "store/block.h"
 #include "store/store.h"
 
+#include <db.h> /* for its hooks only */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -1259,6 +1260,140 @@ segments_are_dropped_under_readers(void **state)
 	dfb_store_close(shared.s);
 }
 
+/* ---- faults, by Berkeley DB's hooks ---- */
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t change;
+	int fail_in;       /* the so-manieth flush from now fails; 0: none */
+	bool hold;         /* the next flush waits until this is false */
+	bool held;
+} disk = { .mutex = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER };
+
+static int
+flush_hook(int fd)
+{
+	int e = 0;
+
+	pthread_mutex_lock(&disk.mutex);
+	if (disk.fail_in > 0 && --disk.fail_in == 0)
+		e = EIO;
+	if (disk.hold) {
+		disk.held = true;
+		pthread_cond_broadcast(&disk.change);
+		while (disk.hold)
+			pthread_cond_wait(&disk.change, &disk.mutex);
+	}
+	pthread_mutex_unlock(&disk.mutex);
+	return e != 0 ? e : fdatasync(fd) == -1 ? errno : 0;
+}
+
+static void *
+commit_one_more(void *arg)
+{
+	struct dfb_batch *batch = dfb_batch_new();
+	struct dfb_block *b = make_block(1, 10, 10, 3000, 2, 0);
+
+	dfb_batch_block(batch, b);
+	dfb_batch_put(batch, 0, "k", 1, "v", 1);
+	if (dfb_store_commit(arg, batch, true) == -1)
+		shared.wrong = "commit";
+	dfb_batch_free(batch);
+	dfb_block_unref(b);
+	return NULL;
+}
+
+static void
+reads_do_not_wait_for_a_commit(void **state)
+{
+	struct dfb_store *s = open_it();
+	pthread_t t;
+	uint64_t at;
+
+	(void)state;
+	db_env_set_func_fsync(flush_hook);
+	shared.wrong = NULL;
+	store_block(s, 1, 0, 10, 3000, 1, 0);
+	disk.hold = true;
+	pthread_create(&t, NULL, commit_one_more, s);
+	pthread_mutex_lock(&disk.mutex);
+	while (!disk.held)
+		pthread_cond_wait(&disk.change, &disk.mutex);
+	pthread_mutex_unlock(&disk.mutex);
+	alarm(60); /* waiting would be for ever */
+	expect_block(s, 0, 1, 0, 10, 3000, 1, 0);
+	expect_block(s, 9, 1, 0, 10, 3000, 1, 0);
+	expect_none(s, 1, 10); /* not yet */
+	expect_extent(s, 1, 0, 10);
+	assert_int_equal(dfb_store_seek(s, 1, 1, &at), 1);
+	assert_int_equal(at, 0);
+	alarm(0);
+	pthread_mutex_lock(&disk.mutex);
+	disk.hold = disk.held = false;
+	pthread_cond_broadcast(&disk.change);
+	pthread_mutex_unlock(&disk.mutex);
+	pthread_join(t, NULL);
+	assert_null(shared.wrong);
+	expect_block(s, 10, 1, 10, 10, 3000, 2, 0);
+	dfb_store_close(s);
+	db_env_set_func_fsync(NULL);
+}
+
+/* In a child, for the leaks of a store that gave up. */
+static void
+fail_the_third_flush(void)
+{
+	struct dfb_store *s = open_it();
+	struct dfb_batch *b = dfb_batch_new();
+	uint64_t at;
+
+	db_env_set_func_fsync(flush_hook);
+	disk.fail_in = 3;
+	for (char c = '1'; c <= '3'; c++) {
+		dfb_batch_clear(b);
+		dfb_batch_put(b, 0, &c, 1, "v", 1);
+		if ((dfb_store_commit(s, b, true) == -1) != (c == '3'))
+			_exit(1);
+	}
+	if (dfb_store_commit(s, b, true) != -1 || dfb_store_seek(s, 1, 1, &at) != -1)
+		_exit(1);
+	dfb_store_close(s);
+}
+
+static void
+a_failed_flush_stops_the_store(void **state)
+{
+	struct dfb_store *s;
+	char rows[1000] = "";
+
+	(void)state;
+	in_killed_child(fail_the_third_flush);
+	s = open_it();
+	assert_int_equal(dfb_store_scan(s, 0, note_row, rows), 0);
+	rows[8] = '\0'; /* the third may be there: its sender was told that it failed */
+	assert_string_equal(rows, "1=v 2=v ");
+	dfb_store_close(s);
+}
+
+static void
+fail_a_checkpoint(void)
+{
+	struct dfb_store *s = open_it();
+
+	db_env_set_func_fsync(flush_hook);
+	disk.fail_in = 1;
+	if (dfb_store_checkpoint(s, 0) != -1 || dfb_store_flush(s) != -1)
+		_exit(1);
+}
+
+static void
+a_failed_checkpoint_stops_the_store(void **state)
+{
+	(void)state;
+	in_killed_child(fail_a_checkpoint);
+	dfb_store_close(open_it());
+}
+
 /* ---- upkeep ---- */
 
 static void
@@ -1330,6 +1465,9 @@ main(void)
 		T(a_kill_after_opening_is_harmless),
 		T(readers_and_a_checkpoint_run_beside_commits),
 		T(segments_are_dropped_under_readers),
+		T(reads_do_not_wait_for_a_commit),
+		T(a_failed_flush_stops_the_store),
+		T(a_failed_checkpoint_stops_the_store),
 		T(checkpoints_remove_old_logs),
 		T(space_is_told),
 	};
