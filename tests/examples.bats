@@ -55,7 +55,7 @@ script() {
 		local n=$1 i
 		for i in {1..200}; do
 			[ "$(members)" -lt "$n" ] || return 0
-			sleep 0.02
+			read -rt 0.02 <> <(:) || true
 		done
 		echo "a consumer does not subscribe"
 	}

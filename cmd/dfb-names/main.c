@@ -81,9 +81,10 @@ on_frames(void *arg)
 			names_fail(n, DFB_OSERR);
 			return;
 		}
-		if ((s = session_get(n, &f.peer)) != NULL)
+		if ((s = session_get(n, &f.peer)) != NULL) {
 			names_handle(n, s, f.data, f.len);
-		else
+			session_answered(n, s);
+		} else
 			refuse_session(n, &f.peer);
 		dfb_frame_release(&f);
 	}

@@ -103,10 +103,14 @@ backlog_add(struct names *n, struct names_session *s, struct dfb_buf *buf)
 void
 session_send(struct names *n, struct names_session *s, struct dfb_buf *buf)
 {
-	/* Any failure but a full queue: the peer is gone, as an event will tell. */
-	if (s->is_slow || (dfb_sock_send_buf(n->sock, &s->peer, buf) == -1 &&
-	    errno == EAGAIN))
+	if (s->is_slow)
 		backlog_add(n, s, buf);
+	else if (dfb_sock_send_buf(n->sock, &s->peer, buf) == -1) {
+		if (errno == EAGAIN)
+			backlog_add(n, s, buf);
+		else
+			s->is_gone = true;
+	}
 	buf->len = 0;
 }
 
@@ -162,8 +166,8 @@ session_free(struct names *n, struct names_session *s)
 	if (s->is_ending)
 		TAILQ_REMOVE(&t->ending, s, ending);
 	if (s->peer.fd >= 0 && (size_t)s->peer.fd < t->nfds &&
-	    t->by_fd[s->peer.fd] == s)
-		t->by_fd[s->peer.fd] = NULL;
+	    t->fds[s->peer.fd].session == s)
+		t->fds[s->peer.fd].session = NULL;
 	RB_REMOVE(names_session_ids, &t->ids, s);
 	t->n--;
 	t->full = false;
@@ -179,33 +183,59 @@ sessions_release(struct names *n)
 		LIST_INIT(&s->entries); /* not lost: the server is */
 		session_free(n, s);
 	}
-	free(n->sessions.by_fd);
-	n->sessions.by_fd = NULL;
+	free(n->sessions.fds);
+	n->sessions.fds = NULL;
 	n->sessions.nfds = 0;
 }
 
 /* Frames that it sent before may still be in the queue. */
 static void
-end_soon(struct names_sessions *t, int fd)
+end_soon(struct names_sessions *t, struct names_session *s)
 {
-	struct names_session *s;
-
-	if (fd < 0 || (size_t)fd >= t->nfds || (s = t->by_fd[fd]) == NULL)
+	if (s->is_ending)
 		return;
-	t->by_fd[fd] = NULL;
 	TAILQ_INSERT_TAIL(&t->ending, s, ending);
 	s->is_ending = true;
+}
+
+static int
+reserve_fd(struct names_sessions *t, int fd)
+{
+	size_t want = (size_t)fd + 1;
+	void *p;
+
+	if (want <= t->nfds)
+		return 0;
+	want *= 2;
+	if ((p = reallocarray(t->fds, want, sizeof *t->fds)) == NULL)
+		return -1;
+	t->fds = p;
+	memset(t->fds + t->nfds, 0, (want - t->nfds) * sizeof *t->fds);
+	t->nfds = want;
+	return 0;
 }
 
 void
 sessions_events(struct names *n)
 {
+	struct names_sessions *t = &n->sessions;
 	enum dfb_net_event e;
 	int fd;
 
-	while ((e = dfb_sock_event(n->sock, &fd)) != DFB_NET_NONE)
-		if (e == DFB_NET_GONE)
-			end_soon(&n->sessions, fd);
+	while ((e = dfb_sock_event(n->sock, &fd)) != DFB_NET_NONE) {
+		if (fd < 0 || (e != DFB_NET_UP && e != DFB_NET_GONE))
+			continue;
+		if (reserve_fd(t, fd) == -1) {
+			log_err("cannot watch connections");
+			names_fail(n, DFB_OSERR);
+			return;
+		}
+		t->fds[fd].connected = e == DFB_NET_UP;
+		if (e == DFB_NET_GONE && t->fds[fd].session != NULL) {
+			end_soon(t, t->fds[fd].session);
+			t->fds[fd].session = NULL;
+		}
+	}
 }
 
 void
@@ -217,23 +247,6 @@ sessions_drained(struct names *n)
 		session_free(n, s);
 }
 
-static int
-reserve_fd(struct names_sessions *t, int fd)
-{
-	size_t want = (size_t)fd + 1;
-	struct names_session **p;
-
-	if (fd < 0 || want <= t->nfds)
-		return 0;
-	want *= 2;
-	if ((p = reallocarray(t->by_fd, want, sizeof *p)) == NULL)
-		return -1;
-	memset(p + t->nfds, 0, (want - t->nfds) * sizeof *p);
-	t->by_fd = p;
-	t->nfds = want;
-	return 0;
-}
-
 struct names_session *
 session_get(struct names *n, const struct dfb_peer *peer)
 {
@@ -243,13 +256,11 @@ session_get(struct names *n, const struct dfb_peer *peer)
 
 	if (s != NULL)
 		return s;
-	/* The descriptor may have been another connection's, whose end waits to be heard. */
-	sessions_events(n);
 	if (t->n >= NAMES_SESSIONS_MAX) {
 		errno = EAGAIN;
 		return NULL;
 	}
-	if (reserve_fd(t, peer->fd) == -1 || (s = calloc(1, sizeof *s)) == NULL)
+	if ((s = calloc(1, sizeof *s)) == NULL)
 		return NULL;
 	s->peer = *peer;
 	LIST_INIT(&s->entries);
@@ -258,8 +269,32 @@ session_get(struct names *n, const struct dfb_peer *peer)
 	STAILQ_INIT(&s->backlog);
 	RB_INSERT(names_session_ids, &t->ids, s);
 	t->n++;
-	end_soon(t, peer->fd);
-	if (peer->fd >= 0)
-		t->by_fd[peer->fd] = s;
+	/* For session_answered(): what happened to connections is known, here and in
+	 * ZeroMQ, up to now. */
+	sessions_events(n);
+	(void)dfb_sock_readable(n->sock);
 	return s;
+}
+
+/*
+ * Frames of several connections are not read in the order in which those came and
+ * went: the first frame may be read when its connection is gone, and when its
+ * descriptor is another connection's already.  Then the answer could not be
+ * sent, or else nothing is connected there.
+ */
+void
+session_answered(struct names *n, struct names_session *s)
+{
+	struct names_sessions *t = &n->sessions;
+	int fd = s->peer.fd;
+
+	if (s->is_placed)
+		return;
+	s->is_placed = true;
+	if (!s->is_gone && fd >= 0 && (size_t)fd < t->nfds && t->fds[fd].connected) {
+		if (t->fds[fd].session != NULL)
+			end_soon(t, t->fds[fd].session);
+		t->fds[fd].session = s;
+	} else
+		end_soon(t, s);
 }

@@ -35,7 +35,7 @@ struct names_session {
 	/* Private to session.c. */
 	RB_ENTRY(names_session) by_id;
 	TAILQ_ENTRY(names_session) ending, slow;
-	bool is_ending, is_slow;
+	bool is_placed, is_ending, is_slow, is_gone;
 	STAILQ_HEAD(, names_frame) backlog;
 	size_t backlog_bytes;
 };
@@ -45,7 +45,10 @@ RB_HEAD(names_session_ids, names_session);
 struct names_sessions {
 	size_t n;
 	struct names_session_ids ids;
-	struct names_session **by_fd;
+	struct {
+		bool connected;
+		struct names_session *session;
+	} *fds;
 	size_t nfds;
 	bool full; /* and it was logged */
 	TAILQ_HEAD(, names_session) ending, slow;
@@ -58,6 +61,10 @@ void sessions_release(struct names *);
 /* The session that a frame belongs to, made when it is new.  NULL when there are too
  * many, or no memory (errno EAGAIN, ENOMEM). */
 struct names_session *session_get(struct names *, const struct dfb_peer *);
+
+/* To be called after the first frame was answered: finds out whether the connection is
+ * still there, whose end will then be heard of.  Nothing at later ones. */
+void session_answered(struct names *, struct names_session *);
 
 /* Take the socket's events: connections that ended. */
 void sessions_events(struct names *);

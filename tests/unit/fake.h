@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -201,6 +203,19 @@ fake_start(struct fake *f, struct dfb *client, const char *name)
 	    fake_events, f), 0);
 }
 
+static bool
+fake_listens(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), rc;
+
+	assert_true(fd >= 0);
+	snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
+	rc = connect(fd, (struct sockaddr *)&to, sizeof to);
+	close(fd);
+	return rc == 0;
+}
+
 /* Go away, as if killed. */
 static void
 fake_stop(struct fake *f)
@@ -210,8 +225,8 @@ fake_stop(struct fake *f)
 	dfb_loop_del_sock(dfb_client_loop(f->client), f->sock);
 	dfb_sock_close(f->sock, 0);
 	f->sock = NULL;
-	/* It is closed in another thread, which removes the file at last. */
-	while (access(f->endpoint + strlen("ipc://"), F_OK) == 0)
+	/* It is closed in another thread: until then connections are taken. */
+	while (fake_listens(f->endpoint + strlen("ipc://")))
 		sched_yield();
 }
 
