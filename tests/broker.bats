@@ -190,6 +190,7 @@ lag_of() { group_json "$1" "$2" | jq -r 'if type == "array" then .[0] else . end
 	dfb-ctl topic create A10-x --durability async
 	mkfifo stuck
 	dfb-recv -g g A10-x -- sh -c 'read x; echo $x >>runs; [ $x = second ] || cat <stuck' &
+	worker=$!
 	wait_for "[ \$(stat_of sessions) -ge 2 ]"
 	dfb-call -t 10s -m first A10-x &
 	first=$!
@@ -197,8 +198,8 @@ lag_of() { group_json "$1" "$2" | jq -r 'if type == "array" then .[0] else . end
 	run_status 124 dfb-call -t 100ms -m second A10-x 2>err
 	: >stuck
 	wait $first
-	kill %1
-	wait %1 || true
+	kill $worker
+	wait $worker || true
 	run_status 1 dfb-recv -g g -e A10-x -- true
 	assert_eq first "$(cat runs)"
 }

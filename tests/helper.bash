@@ -11,6 +11,7 @@ CHILDREN=()
 # DFB_NAMES.  Paths of sockets are limited to 107 bytes: $BUS is short.
 bus_start() {
 	local line=
+	read -r STDOUT < <(readlink "/proc/$$/fd/1")
 	BUS=$(mktemp -d "${TMPDIR:-/tmp}/dfb.XXXXXX")
 	mkfifo "$BUS/ready"
 	dfb-up --ready-fd 9 "$@" "$BUS" 9>"$BUS/ready" 3>&- >"$BUS/up.log" 2>&1 &
@@ -83,13 +84,19 @@ wait_for() {
 	return 1
 }
 
-# run_status STATUS command...: it must end with exactly this status.  Its stdout and
-# stderr pass through, and $output has both, $stderr the second.
+# run_status STATUS command...: it must end with exactly this status.  $stderr has what it
+# said, $output its stdout (when that was not redirected) and its stderr.
 run_status() {
-	local want=$1 rc=0 out=$BATS_TEST_TMPDIR/.out err=$BATS_TEST_TMPDIR/.err
+	local want=$1 rc=0 me=$BASHPID now= out=$BATS_TEST_TMPDIR/.out err=$BATS_TEST_TMPDIR/.err
 	shift
-	"$@" >"$out" 2>"$err" || rc=$?
-	cat "$out"
+	read -r now < <(readlink "/proc/$me/fd/1") || true
+	: >"$out"
+	if [ "$now" = "$STDOUT" ]; then
+		"$@" >"$out" 2>"$err" || rc=$?
+		cat "$out"
+	else
+		"$@" 2>"$err" || rc=$?
+	fi
 	cat "$err" >&2
 	output=$(cat "$out" "$err" | tr -d '\0')
 	stderr=$(tr -d '\0' <"$err")

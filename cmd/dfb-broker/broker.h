@@ -292,7 +292,10 @@ struct broker {
 	struct dfb_timer flush;
 
 	struct dfb_timer keep, renew;
-	bool keeping;
+	bool keeping, dropping;
+	bool announced;            /* ready was said */
+	struct dfb_timer announce;
+	void (*say_ready)(struct broker *);
 	struct dfb_conn *names[8];
 	struct enroll *enroll[8];
 	unsigned nnames;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "broker.h"
@@ -53,7 +54,7 @@ add_headers(const struct dfb_record *r, const struct dying *d, uint32_t tries,
 	snprintf(text, sizeof text, "%u", tries);
 	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-tries", text);
 	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-time",
-	    dfb_format_when(c->q->topic->dead ? 0 : r->born, when));
+	    dfb_format_when(dfb_wall_ms(), when));
 	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-reason", why);
 	return n;
 }

@@ -19,6 +19,7 @@ struct enroll {
 #define REQ_FULL 1
 #define REQ_PART 2
 #define LINGER_MS 500
+#define ANNOUNCE_MS 1000
 
 static void
 send(struct enroll *e, bool full, struct dfb_blob offers)
@@ -51,6 +52,20 @@ send_all(struct enroll *e)
 	dfb_buf_release(&buf);
 }
 
+/* Ready means that clients can find it; when no name server is there, it is ready all the
+ * same, a moment later. */
+static void
+announce(struct dfb_timer *t, void *arg)
+{
+	struct broker *b = arg;
+
+	dfb_loop_timer_stop(b->loop, t);
+	if (!b->announced) {
+		b->announced = true;
+		b->say_ready(b);
+	}
+}
+
 static void
 up(void *arg)
 {
@@ -75,6 +90,8 @@ frame(void *arg, const struct dfb_proto *m)
 
 	if (m->type == DFB_M_WELCOME)
 		log_event(DFB_LOG_INFO, "enrolled", "endpoint=%s", e->endpoint);
+	if (m->type == DFB_M_DONE && m->req == REQ_FULL)
+		announce(&e->b->announce, e->b);
 	if (m->type != DFB_M_ERROR)
 		return;
 	if (m->status == DFB_NOBODY) {
@@ -132,6 +149,8 @@ enroll_start(struct broker *b)
 			return -1;
 		}
 	}
+	b->announce = (struct dfb_timer){ .fn = announce, .arg = b };
+	dfb_loop_timer(b->loop, &b->announce, ANNOUNCE_MS);
 	b->renew = (struct dfb_timer){ .fn = renew, .arg = b };
 	dfb_loop_timer(b->loop, &b->renew, b->cf.lease_ms / 3);
 	return 0;

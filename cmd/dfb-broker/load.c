@@ -176,6 +176,25 @@ place_queues(struct loader *l)
 	return 0;
 }
 
+/* Groups that have all that is stored stand behind the offsets that were skipped. */
+static void
+pass_gaps(struct broker *b)
+{
+	uint64_t first, next;
+	struct topic *t;
+	struct group *g;
+
+	RB_FOREACH(t, topic_tree, &b->topics)
+		TAILQ_FOREACH(g, &t->groups, link)
+			for (uint32_t i = 0; i < t->set.queues; i++) {
+				struct cursor *c = g->cursors[i];
+				if (dfb_store_extent(b->store, c->q->id, &first, &next) != 1)
+					next = 0;
+				if (c->low >= next && c->ndone == 0 && c->nretries == 0)
+					c->low = c->pos = c->high = c->q->next;
+			}
+}
+
 int
 load_all(struct broker *b)
 {
@@ -190,6 +209,7 @@ load_all(struct broker *b)
 	    dfb_store_scan(s, T_OFFSETS, load_offset, &l) != 0 ||
 	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0)
 		return -1;
+	pass_gaps(b);
 	log_event(DFB_LOG_INFO, "loaded", "topics=%zu producers=%zu clean=%s", b->ntopics,
 	    b->nproducers, l.clean ? "yes" : "no");
 	return mark_clean(b, false);

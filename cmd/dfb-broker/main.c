@@ -115,6 +115,17 @@ init(struct broker *b)
 	b->call_generation = arc4random();
 }
 
+static int ready_fd;
+
+static void
+ready(struct broker *b)
+{
+	log_event(DFB_LOG_INFO, "ready", "name=%s region=%s endpoint=%s data=%s",
+	    b->cf.name, b->cf.region, b->endpoint, dfb_log_quote(b->cf.data));
+	if (dfb_daemon_ready(ready_fd) == -1)
+		dfb_loop_stop(b->loop);
+}
+
 static int
 serve(struct broker *b, struct dfb_daemon *d)
 {
@@ -134,12 +145,10 @@ serve(struct broker *b, struct dfb_daemon *d)
 		return status;
 	strlcpy(b->endpoint, b->cf.advertise != NULL ? b->cf.advertise : d->endpoints[0],
 	    sizeof b->endpoint);
+	ready_fd = d->ready_fd;
+	b->say_ready = ready;
 	if (switch_run(b) == -1 || enroll_start(b) == -1)
 		return DFB_OSERR;
-	log_event(DFB_LOG_INFO, "ready", "name=%s region=%s endpoint=%s data=%s",
-	    b->cf.name, b->cf.region, b->endpoint, dfb_log_quote(b->cf.data));
-	if (dfb_daemon_ready(d->ready_fd) == -1)
-		return DFB_IOERR;
 	if (dfb_loop_run(b->loop) == -1) {
 		log_err("cannot wait for events");
 		return DFB_OSERR;

@@ -68,7 +68,8 @@ retry_or_bury(struct broker *b, struct cursor *c, uint64_t offset, const char *w
 	r->out = false;
 	r->tries++;
 	commit_dirty_cursor(b, c);
-	if (r->tries >= set->retries) {
+	if (r->tries >= set->retries && call_at(c->q, offset) == NULL) {
+		/* A call that asked for time has until its deadline. */
 		dead_letter(b, c, offset, why);
 		return;
 	}

@@ -95,6 +95,7 @@ dropped(struct dfb_job *job)
 
 	if (d->rc != 0)
 		fail_stop(b, "the store failed: a segment cannot be dropped");
+	b->dropping = false;
 	b->n.dropped_segments++;
 	log_event(DFB_LOG_INFO, "segment-dropped", "number=%u", d->number);
 	RB_FOREACH(t, topic_tree, &b->topics)
@@ -126,7 +127,7 @@ static void
 drop_segment(struct broker *b)
 {
 	static struct dfb_segment_info seg[SEGMENTS];
-	size_t n = dfb_store_segments(b->store, seg, SEGMENTS);
+	size_t n = b->dropping ? 0 : dfb_store_segments(b->store, seg, SEGMENTS);
 
 	for (size_t i = 0; i < n && i < SEGMENTS; i++) {
 		struct asked a = { b, seg[i].last_ms };
@@ -140,6 +141,7 @@ drop_segment(struct broker *b)
 		d->number = seg[i].number;
 		/* Where its queues stand, first: offsets never run backwards. */
 		dfb_store_segment_queues(b->store, seg[i].number, keep_floor, b);
+		b->dropping = true;
 		commit_then(b, drop_now, d);
 		return;
 	}

@@ -77,7 +77,7 @@ names_admin(struct names *n, struct names_session *s, const struct dfb_proto *m)
 	else if (dfb_str_is(m->admin.verb, "list"))
 		result = list(n);
 	else {
-		names_refuse(n, s, m->req, DFB_USAGE, "a name server knows the verbs stats "
+		names_refuse(n, s, m->req, DFB_BADINPUT, "a name server knows the verbs stats "
 		    "and list, not '%.*s'", (int)m->admin.verb.len, m->admin.verb.p);
 		return;
 	}

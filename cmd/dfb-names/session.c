@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dfb.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "dfb-names/names.h"
+#include "dfb.h"
 #include "net/loop.h"
 
 /* A tree has more functions than are used here. */
@@ -291,7 +293,9 @@ session_answered(struct names *n, struct names_session *s)
 	if (s->is_placed)
 		return;
 	s->is_placed = true;
-	if (!s->is_gone && fd >= 0 && (size_t)fd < t->nfds && t->fds[fd].connected) {
+	if (fd < 0) /* no event will name it */
+		return;
+	if (!s->is_gone && (size_t)fd < t->nfds && t->fds[fd].connected) {
 		if (t->fds[fd].session != NULL)
 			end_soon(t, t->fds[fd].session);
 		t->fds[fd].session = s;

@@ -16,7 +16,7 @@
 #include "wire/words.h"
 
 #define CREDIT 1000
-#define CREDIT_MAX 1000000
+#define CREDIT_MAX 100000
 #define JOBS_MAX 1000
 #define MAX_TIME_MS (10 * 60 * 1000)
 

@@ -99,11 +99,23 @@ set_name(struct dfb_opts *o, int letter)
 	o->name = name;
 }
 
+/* getopt_long takes "--at" for "--atomic"; in a script that is an accident in waiting. */
+static void
+refuse_abbreviation(const struct dfb_opts *o, const struct option *l, char **argv)
+{
+	const char *word = argv[optind - 1];
+
+	if (l->has_arg == required_argument && optarg == word)
+		word = argv[optind - 2];
+	if (strcspn(word + 2, "=") != strlen(l->name))
+		dfb_usage(o, "unknown option '%s': did you mean '--%s'?", word, l->name);
+}
+
 int
 dfb_opts_next(struct dfb_opts *o, int argc, char **argv)
 {
 	struct parser *p = o->state;
-	int c;
+	int c, row = -1;
 
 	if (p == NULL) {
 		o->state = p = parser_new(o);
@@ -112,7 +124,10 @@ dfb_opts_next(struct dfb_opts *o, int argc, char **argv)
 		optind = 0; /* glibc: forget all of an earlier parse */
 	}
 	for (;;) {
-		c = getopt_long(argc, argv, p->shorts, p->longs, NULL);
+		row = -1;
+		c = getopt_long(argc, argv, p->shorts, p->longs, &row);
+		if (row != -1 && c != '?' && c != ':')
+			refuse_abbreviation(o, &p->longs[row], argv);
 		switch (c) {
 		case 'h':
 			help(o);

@@ -90,6 +90,8 @@ zone_offset(const char *s, long *seconds)
 	if (sscanf(s, "%c%2d:%2d%n", &sign, &h, &m, &n) != 3 || s[n] != '\0' ||
 	    (sign != '+' && sign != '-'))
 		return -1;
+	if (h < 0 || h > 23 || m < 0 || m > 59)
+		return -1;
 	*seconds = (h * 3600L + m * 60L) * (sign == '-' ? -1 : 1);
 	return 0;
 }
@@ -181,7 +183,9 @@ dfb_format_when(uint64_t wall_ms, char buf[25])
 	time_t t = (time_t)(wall_ms / 1000);
 	struct tm tm;
 
-	gmtime_r(&t, &tm);
+	if (gmtime_r(&t, &tm) == NULL || tm.tm_year > 9999 - 1900)
+		tm = (struct tm){ .tm_year = 9999 - 1900, .tm_mon = 11, .tm_mday = 31,
+			.tm_hour = 23, .tm_min = 59, .tm_sec = 59 };
 	strftime(buf, 25, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(buf + 19, 6, ".%03uZ", (unsigned)(wall_ms % 1000));
 	return buf;

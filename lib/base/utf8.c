@@ -32,8 +32,11 @@ tail(uint8_t c, uint8_t *lo, uint8_t *hi)
 bool
 dfb_utf8_valid(const void *data, size_t len)
 {
-	const uint8_t *p = data, *end = p + len;
+	const uint8_t *p = data, *end;
 
+	if (len == 0)
+		return true;
+	end = p + len;
 	while (p < end) {
 		uint64_t word;
 		uint8_t lo, hi;

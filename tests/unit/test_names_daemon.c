@@ -165,7 +165,9 @@ next(struct peer *p, int timeout_ms)
 static void
 expect(struct peer *p, int type)
 {
-	assert_string_equal(dfb_proto_name((uint16_t)next(p, PATIENCE_MS)),
+	int got = next(p, PATIENCE_MS);
+
+	assert_string_equal(got != 0 ? dfb_proto_name((uint16_t)got) : "nothing",
 	    dfb_proto_name((uint16_t)type));
 }
 
