@@ -106,6 +106,21 @@ lock(const char *path, int *out)
 	return DFB_OK;
 }
 
+/* ZeroMQ writes 127.0.0.1 as [::ffff:127.0.0.1], which nobody wants to type. */
+static void
+plain_ipv4(char *endpoint)
+{
+	static const char mapped[] = "tcp://[::ffff:";
+	size_t n = sizeof mapped - 1;
+	char *end = strchr(endpoint, ']');
+
+	if (strncmp(endpoint, mapped, n) != 0 || end == NULL ||
+	    strspn(endpoint + n, "0123456789.") != (size_t)(end - endpoint) - n)
+		return;
+	memmove(end, end + 1, strlen(end));
+	memmove(endpoint + 6, endpoint + n, strlen(endpoint + n) + 1);
+}
+
 int
 dfb_daemon_bind(struct dfb_daemon *d, struct dfb_sock *sock)
 {
@@ -121,6 +136,7 @@ dfb_daemon_bind(struct dfb_daemon *d, struct dfb_sock *sock)
 			log_err("cannot listen at '%s'", e);
 			return sys_status(errno);
 		}
+		plain_ipv4(d->endpoints[i]);
 		log_event(DFB_LOG_INFO, "bound", "endpoint=%s",
 		    dfb_log_quote(d->endpoints[i]));
 	}

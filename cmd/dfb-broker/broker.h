@@ -191,7 +191,7 @@ struct call {
 	uint64_t number;           /* the caller's own */
 	struct session *caller;
 	struct queue *q;
-	uint64_t offset;
+	uint64_t offset, expires;
 	bool taken;                /* a consumer has or had it */
 	struct dfb_timer timer;
 	RB_ENTRY(call) node;

@@ -230,6 +230,7 @@ start(struct broker *b, struct session *s, struct topic *t, const struct dfb_rec
 	else {
 		c->q = queue_choose(t, r);
 		c->number = r->call;
+		c->expires = r->expires;
 		c->caller = s;
 		c->taken = false;
 		c->timer = (struct dfb_timer){ .fn = expired, .arg = b };

@@ -3,6 +3,8 @@
 
 #include "broker.h"
 
+#define CLOCK_STEP_MS 5 /* the coarse clock may be behind by that much */
+
 /* The queue of a subscription that an ACK or NACK names, if it is still its owner. */
 static struct cursor *
 owned(struct broker *b, struct sub *u, uint32_t queue, uint32_t epoch)
@@ -88,7 +90,9 @@ ends_call(struct broker *b, struct cursor *c, const struct dfb_m_nack *r, const 
 
 	if (call == NULL || r->action == DFB_LATER || r->action == DFB_RELEASE)
 		return false;
-	call_end(b, call, DFB_NO, why);
+	/* A handler that is stopped at the call's deadline did not fail: time ran out. */
+	call_end(b, call, b->wall + CLOCK_STEP_MS >= call->expires ? DFB_TIMEOUT : DFB_NO,
+	    why);
 	cursor_settle(b, c, r->offset, r->offset + 1);
 	return true;
 }

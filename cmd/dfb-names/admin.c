@@ -10,7 +10,7 @@ static json_t *
 stats(struct names *n)
 {
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-	    "s:I}",
+	    "s:I, s:I}",
 	    "name", n->name,
 	    "uptime_ms", (json_int_t)(dfb_mono_ms() - n->started_ms),
 	    "version", (json_int_t)n->registry.version,
@@ -24,7 +24,8 @@ stats(struct names *n)
 	    "pushes", (json_int_t)n->stats.pushes,
 	    "enrolls", (json_int_t)n->stats.enrolls,
 	    "expired", (json_int_t)n->stats.expired,
-	    "malformed", (json_int_t)n->stats.malformed);
+	    "malformed", (json_int_t)n->stats.malformed,
+	    "slow", (json_int_t)n->stats.slow);
 }
 
 static void

@@ -19,7 +19,7 @@ struct names_persist;
 #define NAMES_LEASE_MIN_MS 100
 
 struct names_stats {
-	uint64_t enrolls, lookups, pushes, expired, malformed;
+	uint64_t enrolls, lookups, pushes, expired, malformed, slow;
 };
 
 struct names {

@@ -67,6 +67,7 @@ give_up(struct names *n, struct names_session *s, const char *why)
 {
 	log_event(DFB_LOG_WARN, "slow", "who=%s backlog=%zu msg=%s",
 	    dfb_log_quote(s->who), s->backlog_bytes, dfb_log_quote(why));
+	n->stats.slow++;
 	s->dead = true;
 	watch_remove_all(&n->watches, s);
 	backlog_clear(&n->sessions, s);

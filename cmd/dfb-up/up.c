@@ -18,8 +18,17 @@
 #define DELAY_MAX_MS 5000
 #define STABLE_MS 5000     /* who lived so long did not die at once */
 #define STOP_MS 10000      /* then it is killed */
+#define START_NOTE_MS 10000 /* who is not ready by then is named */
 
 /* ---- down ---- */
+
+static void
+set_deadline(struct up *u, void (*fn)(struct dfb_timer *, void *), uint64_t ms)
+{
+	u->deadline.fn = fn;
+	u->deadline.arg = u;
+	dfb_loop_timer(u->loop, &u->deadline, ms);
+}
 
 static bool
 running(const struct up *u, size_t from, size_t to)
@@ -64,7 +73,7 @@ stopping(struct up *u)
 	if (u->phase == STOPPING_BROKERS && !running(u, 1, u->nchildren)) {
 		u->phase = STOPPING_NAMES;
 		signal_phase(u, SIGTERM);
-		dfb_loop_timer(u->loop, &u->deadline, STOP_MS);
+		set_deadline(u, on_deadline, STOP_MS);
 	}
 	if (u->phase == STOPPING_NAMES && !running(u, 0, 1)) {
 		dfb_loop_timer_stop(u->loop, &u->deadline);
@@ -82,13 +91,24 @@ stop(struct up *u, int status)
 	for (size_t i = 0; i < u->nchildren; i++)
 		dfb_loop_timer_stop(u->loop, &u->children[i].restart);
 	signal_phase(u, SIGTERM);
-	u->deadline.fn = on_deadline;
-	u->deadline.arg = u;
-	dfb_loop_timer(u->loop, &u->deadline, STOP_MS);
+	set_deadline(u, on_deadline, STOP_MS);
 	stopping(u);
 }
 
 /* ---- up ---- */
+
+/* A recovery may take its time, but not in silence. */
+static void
+still_starting(struct dfb_timer *t, void *arg)
+{
+	struct up *u = arg;
+
+	(void)t;
+	for (size_t i = 0; i < u->nchildren; i++)
+		if (u->children[i].pid != 0 && !u->children[i].ready)
+			log_warnx("%s is not ready yet, see %s/log/%s.log",
+			    u->children[i].name, u->path, u->children[i].name);
+}
 
 static int
 tell(struct up *u)
@@ -131,6 +151,7 @@ up_ready(struct child *c)
 	if (u->phase != STARTING_BROKERS)
 		return;
 	u->phase = UP;
+	dfb_loop_timer_stop(u->loop, &u->deadline);
 	if ((status = tell(u)) != DFB_OK)
 		stop(u, status);
 }
@@ -269,9 +290,12 @@ up_run(struct up *u)
 	u->status = DFB_OSERR;
 	if ((u->loop = dfb_loop_new()) == NULL || watch_signals(&signals) == -1)
 		log_err("cannot start");
-	else if (child_start(&u->children[0]) == 0 && dfb_loop_run(u->loop) == -1) {
-		log_err("cannot wait for events");
-		u->status = DFB_OSERR;
+	else if (child_start(&u->children[0]) == 0) {
+		set_deadline(u, still_starting, START_NOTE_MS);
+		if (dfb_loop_run(u->loop) == -1) {
+			log_err("cannot wait for events");
+			u->status = DFB_OSERR;
+		}
 	}
 	if (signals.fd != -1)
 		close(signals.fd);

@@ -107,7 +107,7 @@ dfb_batch_block(struct dfb_batch *b, const struct dfb_block *block)
 }
 
 size_t
-batch_ops(const struct dfb_batch *b, const struct batch_op **ops, uint8_t **bytes)
+dfb_batch_ops(const struct dfb_batch *b, const struct batch_op **ops, uint8_t **bytes)
 {
 	*ops = b->ops;
 	*bytes = b->bytes.data;

@@ -91,7 +91,7 @@ dfb_block_seal(struct dfb_block *b)
 }
 
 int
-block_header_parse(struct dfb_block *b, const uint8_t *p, size_t len)
+dfb_block_header_parse(struct dfb_block *b, const uint8_t *p, size_t len)
 {
 	uint32_t count;
 	uint64_t first, last;
@@ -116,7 +116,7 @@ block_header_parse(struct dfb_block *b, const uint8_t *p, size_t len)
 }
 
 struct dfb_block *
-block_adopt(uint64_t queue, uint64_t base, uint8_t *item, size_t len)
+dfb_block_adopt(uint64_t queue, uint64_t base, uint8_t *item, size_t len)
 {
 	struct dfb_block *b = calloc(1, sizeof *b);
 
@@ -124,7 +124,7 @@ block_adopt(uint64_t queue, uint64_t base, uint8_t *item, size_t len)
 		return NULL;
 	b->queue = queue;
 	b->base = base;
-	if (block_header_parse(b, item, len) == -1) {
+	if (dfb_block_header_parse(b, item, len) == -1) {
 		free(b);
 		errno = EBADMSG;
 		return NULL;
@@ -146,7 +146,7 @@ dfb_block_parse(uint64_t queue, uint64_t base, const void *item, size_t len)
 		return NULL;
 	if (len != 0)
 		memcpy(copy, item, len);
-	if ((b = block_adopt(queue, base, copy, len)) == NULL) {
+	if ((b = dfb_block_adopt(queue, base, copy, len)) == NULL) {
 		saved = errno;
 		free(copy);
 		errno = saved;

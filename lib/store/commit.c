@@ -31,9 +31,9 @@ put_block(struct dfb_store *s, DB_TXN *txn, const struct dfb_block *b,
 	uint8_t bytes[SEGMENT_KEY];
 	DBT key = { .data = bytes, .size = sizeof bytes };
 	DBT val = { .data = b->data, .size = (uint32_t)b->len };
-	DB *db = spans_place(&s->spans, b->queue, b->base, current)->db;
+	DB *db = dfb_spans_place(&s->spans, b->queue, b->base, current)->db;
 
-	segment_key(bytes, b->queue, b->base);
+	dfb_segment_key(bytes, b->queue, b->base);
 	return db->put(db, txn, &key, &val, 0);
 }
 
@@ -77,15 +77,15 @@ prepare(struct dfb_store *s, const struct batch_op *ops, size_t n,
 			continue;
 		if (*current == NULL) {
 			if (!s->has_segments)
-				return store_fail(s, EINVAL, "store a block: it has no segments");
-			if ((*current = store_segment_current(s)) == NULL)
+				return dfb_store_fail(s, EINVAL, "store a block: it has no segments");
+			if ((*current = dfb_store_segment_current(s)) == NULL)
 				return -1;
 		}
 		pthread_mutex_lock(&s->mutex);
-		ret = spans_reserve(&s->spans, ops[i].block->queue);
+		ret = dfb_spans_reserve(&s->spans, ops[i].block->queue);
 		pthread_mutex_unlock(&s->mutex);
 		if (ret == -1)
-			return store_fail(s, errno, "store a block");
+			return dfb_store_fail(s, errno, "store a block");
 	}
 	return 0;
 }
@@ -101,13 +101,13 @@ publish(struct dfb_store *s, const struct batch_op *ops, size_t n,
 
 		if (ops[i].kind != BATCH_BLOCK)
 			continue;
-		g = spans_place(&s->spans, b->queue, b->base, current);
-		spans_note(&s->spans, b->queue, g, b->base, b->count, b->last_ms);
+		g = dfb_spans_place(&s->spans, b->queue, b->base, current);
+		dfb_spans_note(&s->spans, b->queue, g, b->base, b->count, b->last_ms);
 		if (b->last_ms > g->last_ms)
 			g->last_ms = b->last_ms;
 	}
 	if (current != NULL)
-		current->bytes = segment_size(current);
+		current->bytes = dfb_segment_size(current);
 	pthread_mutex_unlock(&s->mutex);
 }
 
@@ -128,11 +128,11 @@ dfb_store_commit(struct dfb_store *s, const struct dfb_batch *batch, bool sync)
 	const struct batch_op *ops;
 	const char *what;
 	uint8_t *bytes;
-	size_t n = batch_ops(batch, &ops, &bytes);
+	size_t n = dfb_batch_ops(batch, &ops, &bytes);
 	struct segment *current;
 	int e = 0;
 
-	if (!store_ok(s))
+	if (!dfb_store_ok(s))
 		return -1;
 	if (n == 0)
 		return sync ? dfb_store_flush(s) : 0;
@@ -143,8 +143,8 @@ dfb_store_commit(struct dfb_store *s, const struct dfb_batch *batch, bool sync)
 		    sync ? DB_TXN_SYNC : DB_TXN_NOSYNC, &what)) != DB_LOCK_DEADLOCK)
 			break;
 	if (e != 0)
-		return store_fail(s, e, "%s", what);
+		return dfb_store_fail(s, e, "%s", what);
 	publish(s, ops, n, current);
-	keeper_note(s, bytes_of(ops, n));
+	dfb_keeper_note(s, bytes_of(ops, n));
 	return 0;
 }

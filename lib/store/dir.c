@@ -191,7 +191,7 @@ take_lock(struct dfb_store *s, const char *owner, int *status)
 }
 
 int
-store_dir_open(struct dfb_store *s, const char *owner, int *status)
+dfb_store_dir_open(struct dfb_store *s, const char *owner, int *status)
 {
 	struct stat st;
 
@@ -221,7 +221,7 @@ store_dir_open(struct dfb_store *s, const char *owner, int *status)
 }
 
 void
-store_dir_close(struct dfb_store *s)
+dfb_store_dir_close(struct dfb_store *s)
 {
 	if (s->lock_fd == -1)
 		return;

@@ -45,7 +45,7 @@ complain(struct dfb_store *s, int err, const char *fmt, va_list ap)
 }
 
 int
-store_fail(struct dfb_store *s, int err, const char *fmt, ...)
+dfb_store_fail(struct dfb_store *s, int err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -58,7 +58,7 @@ store_fail(struct dfb_store *s, int err, const char *fmt, ...)
 }
 
 int
-store_open_fail(struct dfb_store *s, int err, int *status, const char *fmt, ...)
+dfb_store_open_fail(struct dfb_store *s, int err, int *status, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -72,7 +72,7 @@ store_open_fail(struct dfb_store *s, int err, int *status, const char *fmt, ...)
 }
 
 bool
-store_ok(const struct dfb_store *s)
+dfb_store_ok(const struct dfb_store *s)
 {
 	return !s->failed;
 }
@@ -83,7 +83,7 @@ on_error(const DB_ENV *env, const char *prefix, const char *msg)
 	const struct dfb_store *s = env->app_private;
 
 	(void)prefix;
-	if (store_ok(s)) /* what follows a failure adds nothing */
+	if (dfb_store_ok(s)) /* what follows a failure adds nothing */
 		log_errx("store '%s': %s", s->dir, msg);
 }
 
@@ -130,22 +130,22 @@ configure(DB_ENV *env, size_t cache)
 }
 
 int
-store_env_open(struct dfb_store *s, size_t cache, int *status)
+dfb_store_env_open(struct dfb_store *s, size_t cache, int *status)
 {
 	int e;
 
 	if ((e = db_env_set_func_yield(short_yield)) != 0 ||
 	    (e = db_env_create(&s->env, 0)) != 0)
-		return store_open_fail(s, e, status, "make a Berkeley DB environment");
+		return dfb_store_open_fail(s, e, status, "make a Berkeley DB environment");
 	s->env->app_private = s;
 	s->env->set_errcall(s->env, on_error);
 	s->env->set_msgcall(s->env, on_message);
 	if ((e = configure(s->env, cache != 0 ? cache : CACHE_DEFAULT)) != 0)
-		return store_open_fail(s, e, status, "configure Berkeley DB");
+		return dfb_store_open_fail(s, e, status, "configure Berkeley DB");
 	e = s->env->open(s->env, s->dir, DB_CREATE | DB_PRIVATE | DB_THREAD | DB_RECOVER |
 	    DB_INIT_MPOOL | DB_INIT_LOG | DB_INIT_TXN | DB_INIT_LOCK, 0600);
 	if (e != 0)
-		return store_open_fail(s, e, status, "open or recover (its files may be "
+		return dfb_store_open_fail(s, e, status, "open or recover (its files may be "
 		    "damaged: restore a backup, or give another directory)");
 	return 0;
 }
@@ -155,10 +155,10 @@ dfb_store_checkpoint(struct dfb_store *s, uint32_t kbytes)
 {
 	int e;
 
-	if (!store_ok(s))
+	if (!dfb_store_ok(s))
 		return -1;
 	e = s->env->txn_checkpoint(s->env, kbytes, 0, kbytes == 0 ? DB_FORCE : 0);
-	return e == 0 ? 0 : store_fail(s, e, "write a checkpoint");
+	return e == 0 ? 0 : dfb_store_fail(s, e, "write a checkpoint");
 }
 
 int
@@ -166,10 +166,10 @@ dfb_store_flush(struct dfb_store *s)
 {
 	int e;
 
-	if (!store_ok(s))
+	if (!dfb_store_ok(s))
 		return -1;
 	e = s->env->log_flush(s->env, NULL);
-	return e == 0 ? 0 : store_fail(s, e, "flush the log");
+	return e == 0 ? 0 : dfb_store_fail(s, e, "flush the log");
 }
 
 int

@@ -22,10 +22,10 @@ struct dfb_store_config;
 
 /* Fill in count, times and flags from a stored header (b->base is set).  0, or -1 with
  * errno EBADMSG. */
-int block_header_parse(struct dfb_block *b, const uint8_t *p, size_t len);
+int dfb_block_header_parse(struct dfb_block *b, const uint8_t *p, size_t len);
 
 /* As dfb_block_parse, but item, from malloc(3), belongs to the block on success. */
-struct dfb_block *block_adopt(uint64_t queue, uint64_t base, uint8_t *item, size_t len);
+struct dfb_block *dfb_block_adopt(uint64_t queue, uint64_t base, uint8_t *item, size_t len);
 
 enum batch_kind { BATCH_PUT, BATCH_DEL, BATCH_BLOCK };
 
@@ -38,7 +38,7 @@ struct batch_op {
 };
 
 /* The operations of a batch: their number. */
-size_t batch_ops(const struct dfb_batch *, const struct batch_op **ops, uint8_t **bytes);
+size_t dfb_batch_ops(const struct dfb_batch *, const struct batch_op **ops, uint8_t **bytes);
 
 /* ---- spans.c: where each queue's blocks are; memory only ---- */
 
@@ -64,26 +64,26 @@ struct spans {
 	size_t n, cap;
 };
 
-void spans_release(struct spans *);
+void dfb_spans_release(struct spans *);
 
 /* NULL when nothing is known of the queue. */
-const struct spans_queue *spans_find(const struct spans *, uint64_t queue);
+const struct spans_queue *dfb_spans_find(const struct spans *, uint64_t queue);
 
-/* Make sure that spans_note of the queue cannot fail until the next segment starts.
+/* Make sure that dfb_spans_note of the queue cannot fail until the next segment starts.
  * 0, or -1 with errno. */
-int spans_reserve(struct spans *, uint64_t queue);
+int dfb_spans_reserve(struct spans *, uint64_t queue);
 
 /* The segment where a block with this base belongs, so that offsets rise from segment
  * to segment; current when it is a new one at the end. */
-struct segment *spans_place(const struct spans *, uint64_t queue, uint64_t base,
+struct segment *dfb_spans_place(const struct spans *, uint64_t queue, uint64_t base,
     struct segment *current);
 
 /* Take note of a stored block.  The queue was reserved. */
-void spans_note(struct spans *, uint64_t queue, struct segment *, uint64_t base,
+void dfb_spans_note(struct spans *, uint64_t queue, struct segment *, uint64_t base,
     uint32_t count, uint64_t last_ms);
 
 /* Forget a segment. */
-void spans_forget(struct spans *, const struct segment *);
+void dfb_spans_forget(struct spans *, const struct segment *);
 
 /* ---- the store ---- */
 
@@ -124,60 +124,60 @@ struct dfb_store {
 
 /* Log "store 'DIR': cannot WHAT: why" and the remedy where one is known; the store is
  * unusable then.  Always -1. */
-int store_fail(struct dfb_store *, int err, const char *fmt, ...)
+int dfb_store_fail(struct dfb_store *, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* As store_fail, while opening: sets *status. */
-int store_open_fail(struct dfb_store *, int err, int *status, const char *fmt, ...)
+/* As dfb_store_fail, while opening: sets *status. */
+int dfb_store_open_fail(struct dfb_store *, int err, int *status, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Is the store usable? */
-bool store_ok(const struct dfb_store *);
+bool dfb_store_ok(const struct dfb_store *);
 
 /* ---- dir.c: the directory, its version, its lock ---- */
 
 /* Make and lock the directory; refuse what is not ours.  Sets lock_fd. */
-int store_dir_open(struct dfb_store *, const char *owner, int *status);
-void store_dir_close(struct dfb_store *);
+int dfb_store_dir_open(struct dfb_store *, const char *owner, int *status);
+void dfb_store_dir_close(struct dfb_store *);
 
 /* ---- env.c ---- */
 
-int store_env_open(struct dfb_store *, size_t cache_bytes, int *status);
+int dfb_store_env_open(struct dfb_store *, size_t cache_bytes, int *status);
 
 /* ---- table.c ---- */
 
-int store_tables_open(struct dfb_store *, const char *const *names, int *status);
+int dfb_store_tables_open(struct dfb_store *, const char *const *names, int *status);
 
 /* Open a btree; name NULL: the file has only one.  0 or an error of Berkeley DB. */
-int store_btree_open(struct dfb_store *, DB **, const char *file, const char *name,
+int dfb_store_btree_open(struct dfb_store *, DB **, const char *file, const char *name,
     uint32_t page, uint32_t flags);
 
 /* ---- segment.c ---- */
 
 #define SEGMENT_KEY 16
 
-void segment_key(uint8_t key[SEGMENT_KEY], uint64_t queue, uint64_t base);
-void segment_key_parse(const uint8_t key[SEGMENT_KEY], uint64_t *queue, uint64_t *base);
-int store_segments_open(struct dfb_store *, int *status);
-void store_segments_close(struct dfb_store *);
+void dfb_segment_key(uint8_t key[SEGMENT_KEY], uint64_t queue, uint64_t base);
+void dfb_segment_key_parse(const uint8_t key[SEGMENT_KEY], uint64_t *queue, uint64_t *base);
+int dfb_store_segments_open(struct dfb_store *, int *status);
+void dfb_store_segments_close(struct dfb_store *);
 
 /* The segment that new blocks go to, a new one when the last is full; NULL after
- * store_fail.  Commit thread. */
-struct segment *store_segment_current(struct dfb_store *);
+ * dfb_store_fail.  Commit thread. */
+struct segment *dfb_store_segment_current(struct dfb_store *);
 
 /* Bytes of its file, with pages that are not written yet. */
-uint64_t segment_size(const struct segment *);
+uint64_t dfb_segment_size(const struct segment *);
 
 /* ---- keeper.c ---- */
 
-int keeper_start(struct dfb_store *); /* 0 or errno */
-void keeper_stop(struct dfb_store *); /* one that does not run is fine */
-void keeper_note(struct dfb_store *, size_t bytes); /* so many were committed */
+int dfb_keeper_start(struct dfb_store *); /* 0 or errno */
+void dfb_keeper_stop(struct dfb_store *); /* one that does not run is fine */
+void dfb_keeper_note(struct dfb_store *, size_t bytes); /* so many were committed */
 
 /* ---- read.c ---- */
 
 /* Read what the index needs of a segment, by two seeks per queue.  0 or an error of Berkeley DB
  * or errno. */
-int segment_scan(struct dfb_store *, struct segment *);
+int dfb_segment_scan(struct dfb_store *, struct segment *);
 
 #endif

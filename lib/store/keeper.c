@@ -31,7 +31,7 @@ keep(void *arg)
 }
 
 int
-keeper_start(struct dfb_store *s)
+dfb_keeper_start(struct dfb_store *s)
 {
 	struct keeper *k = &s->keeper;
 	sigset_t all, old;
@@ -49,7 +49,7 @@ keeper_start(struct dfb_store *s)
 }
 
 void
-keeper_stop(struct dfb_store *s)
+dfb_keeper_stop(struct dfb_store *s)
 {
 	struct keeper *k = &s->keeper;
 
@@ -64,7 +64,7 @@ keeper_stop(struct dfb_store *s)
 }
 
 void
-keeper_note(struct dfb_store *s, size_t bytes)
+dfb_keeper_note(struct dfb_store *s, size_t bytes)
 {
 	struct keeper *k = &s->keeper;
 

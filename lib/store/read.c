@@ -26,13 +26,13 @@ step(DBC *c, uint64_t queue, uint64_t base, uint32_t how, struct found *f)
 	    .flags = DB_DBT_USERMEM | DB_DBT_PARTIAL };
 	int e;
 
-	segment_key(k, queue, base);
+	dfb_segment_key(k, queue, base);
 	if ((e = c->get(c, &key, &val, how)) != 0)
 		return e;
 	if (key.size != SEGMENT_KEY)
 		return EBADMSG;
-	segment_key_parse(k, &f->head.queue, &f->head.base);
-	return block_header_parse(&f->head, h, val.size) == -1 ? errno : 0;
+	dfb_segment_key_parse(k, &f->head.queue, &f->head.base);
+	return dfb_block_header_parse(&f->head, h, val.size) == -1 ? errno : 0;
 }
 
 /* The last block of the queue with a base at or below offset, or the first above it.
@@ -67,10 +67,10 @@ fetch(DBC *c, uint64_t queue, uint64_t base, uint32_t how, struct found *f)
 	DBT val = { .flags = DB_DBT_MALLOC };
 	int e;
 
-	segment_key(k, queue, base);
+	dfb_segment_key(k, queue, base);
 	if ((e = c->get(c, &key, &val, how)) != 0)
 		return e;
-	segment_key_parse(k, &f->head.queue, &f->head.base);
+	dfb_segment_key_parse(k, &f->head.queue, &f->head.base);
 	f->item = val.data;
 	f->len = val.size;
 	return 0;
@@ -134,7 +134,7 @@ pin(struct dfb_store *s, uint64_t queue, uint64_t offset, struct span *out)
 	int ret = 0;
 
 	pthread_mutex_lock(&s->mutex);
-	if ((q = spans_find(&s->spans, queue)) != NULL &&
+	if ((q = dfb_spans_find(&s->spans, queue)) != NULL &&
 	    offset < q->spans[q->n - 1].next) {
 		size_t lo = 0, hi = q->n - 1;
 
@@ -175,21 +175,21 @@ dfb_store_read(struct dfb_store *s, uint64_t queue, uint64_t offset,
 	int e;
 
 	*out = NULL;
-	if (!store_ok(s))
+	if (!dfb_store_ok(s))
 		return -1;
 	if (!pin(s, queue, offset, &span))
 		return 0;
 	if (offset < span.first)
 		offset = span.first;
 	e = with_cursor(span.seg, queue, offset, &f, fetch_at);
-	if (e == 0 && (*out = block_adopt(queue, f.head.base, f.item, f.len)) == NULL) {
+	if (e == 0 && (*out = dfb_block_adopt(queue, f.head.base, f.item, f.len)) == NULL) {
 		e = errno;
 		free(f.item);
 	}
 	number = span.seg->number;
 	unpin(s, span.seg);
 	if (e != 0) /* the index says it is there: DB_NOTFOUND too */
-		return store_fail(s, e, "read queue %ju offset %ju in segment %u",
+		return dfb_store_fail(s, e, "read queue %ju offset %ju in segment %u",
 		    (uintmax_t)queue, (uintmax_t)offset, number);
 	return 1;
 }
@@ -199,10 +199,10 @@ dfb_store_extent(struct dfb_store *s, uint64_t queue, uint64_t *first, uint64_t 
 {
 	const struct spans_queue *q;
 
-	if (!store_ok(s))
+	if (!dfb_store_ok(s))
 		return -1;
 	pthread_mutex_lock(&s->mutex);
-	if ((q = spans_find(&s->spans, queue)) != NULL) {
+	if ((q = dfb_spans_find(&s->spans, queue)) != NULL) {
 		*first = q->spans[0].first;
 		*next = q->spans[q->n - 1].next;
 	}
@@ -220,7 +220,7 @@ pin_time(struct dfb_store *s, uint64_t queue, uint64_t wall_ms, struct span *out
 	int ret = -1;
 
 	pthread_mutex_lock(&s->mutex);
-	if ((q = spans_find(&s->spans, queue)) != NULL) {
+	if ((q = dfb_spans_find(&s->spans, queue)) != NULL) {
 		size_t i = 0;
 
 		while (i < q->n && q->spans[i].last_ms < wall_ms)
@@ -244,7 +244,7 @@ dfb_store_seek(struct dfb_store *s, uint64_t queue, uint64_t wall_ms, uint64_t *
 	uint64_t lo, hi;
 	int e = 0;
 
-	if (!store_ok(s))
+	if (!dfb_store_ok(s))
 		return -1;
 	switch (pin_time(s, queue, wall_ms, &span, offset)) {
 	case -1:
@@ -265,13 +265,13 @@ dfb_store_seek(struct dfb_store *s, uint64_t queue, uint64_t wall_ms, uint64_t *
 	}
 	unpin(s, span.seg);
 	if (e != 0)
-		return store_fail(s, e, "seek in queue %ju", (uintmax_t)queue);
+		return dfb_store_fail(s, e, "seek in queue %ju", (uintmax_t)queue);
 	*offset = hi;
 	return 1;
 }
 
 int
-segment_scan(struct dfb_store *s, struct segment *g)
+dfb_segment_scan(struct dfb_store *s, struct segment *g)
 {
 	struct found first, last;
 	DBC *c;
@@ -290,13 +290,13 @@ segment_scan(struct dfb_store *s, struct segment *g)
 			e = step(c, 0, 0, DB_PREV, &last);
 		if (e != 0)
 			break;
-		if (spans_reserve(&s->spans, queue) == -1) {
+		if (dfb_spans_reserve(&s->spans, queue) == -1) {
 			e = errno;
 			break;
 		}
-		spans_note(&s->spans, queue, g, first.head.base, first.head.count,
+		dfb_spans_note(&s->spans, queue, g, first.head.base, first.head.count,
 		    first.head.last_ms);
-		spans_note(&s->spans, queue, g, last.head.base, last.head.count,
+		dfb_spans_note(&s->spans, queue, g, last.head.base, last.head.count,
 		    last.head.last_ms);
 		if (last.head.last_ms > g->last_ms)
 			g->last_ms = last.head.last_ms;

@@ -13,7 +13,7 @@
 #define NAME_MAX_LEN 32
 
 void
-segment_key(uint8_t key[SEGMENT_KEY], uint64_t queue, uint64_t base)
+dfb_segment_key(uint8_t key[SEGMENT_KEY], uint64_t queue, uint64_t base)
 {
 	uint64_t q = htobe64(queue), b = htobe64(base);
 
@@ -22,7 +22,7 @@ segment_key(uint8_t key[SEGMENT_KEY], uint64_t queue, uint64_t base)
 }
 
 void
-segment_key_parse(const uint8_t key[SEGMENT_KEY], uint64_t *queue, uint64_t *base)
+dfb_segment_key_parse(const uint8_t key[SEGMENT_KEY], uint64_t *queue, uint64_t *base)
 {
 	uint64_t q, b;
 
@@ -46,7 +46,7 @@ number_of(const char *name)
 }
 
 uint64_t
-segment_size(const struct segment *g)
+dfb_segment_size(const struct segment *g)
 {
 	DB_MPOOLFILE *f = g->db->get_mpf(g->db);
 	db_pgno_t last = 0;
@@ -66,12 +66,12 @@ open_segment(struct dfb_store *s, uint32_t number, uint32_t flags, int *err)
 		return NULL;
 	snprintf(name, sizeof name, NAME_FORMAT, number);
 	g->number = number;
-	if ((*err = store_btree_open(s, &g->db, name, NULL, STORE_PAGE,
+	if ((*err = dfb_store_btree_open(s, &g->db, name, NULL, STORE_PAGE,
 	    flags | DB_READ_UNCOMMITTED)) != 0) {
 		free(g);
 		return NULL;
 	}
-	g->bytes = segment_size(g);
+	g->bytes = dfb_segment_size(g);
 	pthread_mutex_lock(&s->mutex);
 	if (s->nsegs == s->segs_cap) {
 		size_t cap = s->segs_cap != 0 ? s->segs_cap * 2 : 16;
@@ -141,7 +141,7 @@ list_files(const char *dir, uint32_t **out)
 }
 
 int
-store_segments_open(struct dfb_store *s, int *status)
+dfb_store_segments_open(struct dfb_store *s, int *status)
 {
 	uint32_t *list = NULL;
 	ssize_t n;
@@ -150,14 +150,14 @@ store_segments_open(struct dfb_store *s, int *status)
 	if (!s->has_segments)
 		return 0;
 	if ((n = list_files(s->dir, &list)) == -1)
-		return store_open_fail(s, errno, status, "list its segments");
+		return dfb_store_open_fail(s, errno, status, "list its segments");
 	for (ssize_t i = 0; i < n && e == 0; i++) {
 		struct segment *g = open_segment(s, list[i], 0, &e);
 
 		if (g != NULL)
-			e = segment_scan(s, g);
+			e = dfb_segment_scan(s, g);
 		if (e != 0)
-			store_open_fail(s, e, status, "read segment %u (it may be "
+			dfb_store_open_fail(s, e, status, "read segment %u (it may be "
 			    "damaged: restore a backup)", list[i]);
 	}
 	free(list);
@@ -165,21 +165,21 @@ store_segments_open(struct dfb_store *s, int *status)
 }
 
 void
-store_segments_close(struct dfb_store *s)
+dfb_store_segments_close(struct dfb_store *s)
 {
 	int e;
 
 	for (size_t i = 0; i < s->nsegs; i++) {
 		if ((e = s->segs[i]->db->close(s->segs[i]->db, 0)) != 0)
-			store_fail(s, e, "close segment %u", s->segs[i]->number);
+			dfb_store_fail(s, e, "close segment %u", s->segs[i]->number);
 		free(s->segs[i]);
 	}
 	free(s->segs);
-	spans_release(&s->spans);
+	dfb_spans_release(&s->spans);
 }
 
 struct segment *
-store_segment_current(struct dfb_store *s)
+dfb_store_segment_current(struct dfb_store *s)
 {
 	/* Only this thread changes the list: it may read it without the mutex. */
 	struct segment *g = s->nsegs != 0 ? s->segs[s->nsegs - 1] : NULL;
@@ -189,7 +189,7 @@ store_segment_current(struct dfb_store *s)
 	if (g != NULL && g->bytes < s->segment_bytes)
 		return g;
 	if ((g = open_segment(s, number, DB_CREATE | DB_EXCL, &e)) == NULL)
-		store_fail(s, e, "make segment %u", number);
+		dfb_store_fail(s, e, "make segment %u", number);
 	return g;
 }
 
@@ -242,7 +242,7 @@ dfb_store_segment_queues(struct dfb_store *s, uint32_t number,
 	}
 	pthread_mutex_unlock(&s->mutex);
 	if (list == NULL)
-		return store_fail(s, ENOMEM, "list the queues of segment %u", number);
+		return dfb_store_fail(s, ENOMEM, "list the queues of segment %u", number);
 	for (size_t i = 0; i < n && ret == 0; i++)
 		ret = fn(arg, list[i].queue, list[i].next);
 	free(list);
@@ -257,18 +257,18 @@ dfb_store_segment_drop(struct dfb_store *s, uint32_t number)
 	size_t i;
 	int e;
 
-	if (!store_ok(s))
+	if (!dfb_store_ok(s))
 		return -1;
 	pthread_mutex_lock(&s->mutex);
 	if ((i = place_of(s, number)) + 1 >= s->nsegs) {
 		pthread_mutex_unlock(&s->mutex);
-		return store_fail(s, EINVAL, "drop segment %u, which is %s", number,
+		return dfb_store_fail(s, EINVAL, "drop segment %u, which is %s", number,
 		    i < s->nsegs ? "being written" : "not there");
 	}
 	g = s->segs[i];
 	memmove(&s->segs[i], &s->segs[i + 1], (s->nsegs - i - 1) * sizeof *s->segs);
 	s->nsegs--;
-	spans_forget(&s->spans, g); /* nobody finds it any more */
+	dfb_spans_forget(&s->spans, g); /* nobody finds it any more */
 	while (g->readers != 0)
 		pthread_cond_wait(&s->idle, &s->mutex);
 	pthread_mutex_unlock(&s->mutex);
@@ -278,5 +278,5 @@ dfb_store_segment_drop(struct dfb_store *s, uint32_t number)
 	snprintf(name, sizeof name, NAME_FORMAT, number);
 	if (e == 0)
 		e = s->env->dbremove(s->env, NULL, name, NULL, DB_AUTO_COMMIT);
-	return e == 0 ? 0 : store_fail(s, e, "drop segment %u", number);
+	return e == 0 ? 0 : dfb_store_fail(s, e, "drop segment %u", number);
 }

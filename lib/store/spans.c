@@ -5,7 +5,7 @@
 #include <string.h>
 
 void
-spans_release(struct spans *s)
+dfb_spans_release(struct spans *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		free(s->queues[i].spans);
@@ -31,7 +31,7 @@ place_of(const struct spans *s, uint64_t queue)
 }
 
 const struct spans_queue *
-spans_find(const struct spans *s, uint64_t queue)
+dfb_spans_find(const struct spans *s, uint64_t queue)
 {
 	size_t i = place_of(s, queue);
 
@@ -40,7 +40,7 @@ spans_find(const struct spans *s, uint64_t queue)
 }
 
 int
-spans_reserve(struct spans *s, uint64_t queue)
+dfb_spans_reserve(struct spans *s, uint64_t queue)
 {
 	size_t i = place_of(s, queue);
 	struct spans_queue *q;
@@ -72,10 +72,10 @@ spans_reserve(struct spans *s, uint64_t queue)
 }
 
 struct segment *
-spans_place(const struct spans *s, uint64_t queue, uint64_t base,
+dfb_spans_place(const struct spans *s, uint64_t queue, uint64_t base,
     struct segment *current)
 {
-	const struct spans_queue *q = spans_find(s, queue);
+	const struct spans_queue *q = dfb_spans_find(s, queue);
 	size_t i;
 
 	if (q == NULL || base >= q->spans[q->n - 1].next)
@@ -86,7 +86,7 @@ spans_place(const struct spans *s, uint64_t queue, uint64_t base,
 }
 
 void
-spans_note(struct spans *s, uint64_t queue, struct segment *seg, uint64_t base,
+dfb_spans_note(struct spans *s, uint64_t queue, struct segment *seg, uint64_t base,
     uint32_t count, uint64_t last_ms)
 {
 	struct spans_queue *q = &s->queues[place_of(s, queue)];
@@ -109,7 +109,7 @@ spans_note(struct spans *s, uint64_t queue, struct segment *seg, uint64_t base,
 }
 
 void
-spans_forget(struct spans *s, const struct segment *seg)
+dfb_spans_forget(struct spans *s, const struct segment *seg)
 {
 	size_t kept = 0;
 

@@ -14,15 +14,15 @@ discard(struct dfb_store *s)
 {
 	int e;
 
-	store_segments_close(s);
+	dfb_store_segments_close(s);
 	for (size_t i = 0; i < s->ntables; i++)
 		if (s->tables[i] != NULL &&
 		    (e = s->tables[i]->close(s->tables[i], 0)) != 0)
-			store_fail(s, e, "close a table");
+			dfb_store_fail(s, e, "close a table");
 	free(s->tables);
 	if (s->env != NULL && (e = s->env->close(s->env, 0)) != 0)
-		store_fail(s, e, "close the environment");
-	store_dir_close(s);
+		dfb_store_fail(s, e, "close the environment");
+	dfb_store_dir_close(s);
 	pthread_cond_destroy(&s->keeper.wake);
 	pthread_mutex_destroy(&s->keeper.mutex);
 	pthread_cond_destroy(&s->idle);
@@ -34,9 +34,9 @@ discard(struct dfb_store *s)
 static int
 start_keeper(struct dfb_store *s, int *status)
 {
-	int e = keeper_start(s);
+	int e = dfb_keeper_start(s);
 
-	return e == 0 ? 0 : store_open_fail(s, e, status, "start a thread");
+	return e == 0 ? 0 : dfb_store_open_fail(s, e, status, "start a thread");
 }
 
 int
@@ -58,10 +58,10 @@ dfb_store_open(const struct dfb_store_config *c, struct dfb_store **out, int *st
 	pthread_cond_init(&s->idle, NULL);
 	pthread_mutex_init(&s->keeper.mutex, NULL);
 	pthread_cond_init(&s->keeper.wake, NULL);
-	if (store_dir_open(s, c->owner, status) == -1 ||
-	    store_env_open(s, c->cache_bytes, status) == -1 ||
-	    store_tables_open(s, c->tables, status) == -1 ||
-	    store_segments_open(s, status) == -1 ||
+	if (dfb_store_dir_open(s, c->owner, status) == -1 ||
+	    dfb_store_env_open(s, c->cache_bytes, status) == -1 ||
+	    dfb_store_tables_open(s, c->tables, status) == -1 ||
+	    dfb_store_segments_open(s, status) == -1 ||
 	    start_keeper(s, status) == -1) {
 		s->failed = true; /* what closing says adds nothing */
 		discard(s);
@@ -77,8 +77,8 @@ dfb_store_close(struct dfb_store *s)
 {
 	if (s == NULL)
 		return;
-	keeper_stop(s);
-	if (store_ok(s))
+	dfb_keeper_stop(s);
+	if (dfb_store_ok(s))
 		(void)dfb_store_checkpoint(s, 0);
 	discard(s);
 }

@@ -9,7 +9,7 @@
 #define SCAN_BYTES (256u << 10)
 
 int
-store_btree_open(struct dfb_store *s, DB **out, const char *file, const char *name,
+dfb_store_btree_open(struct dfb_store *s, DB **out, const char *file, const char *name,
     uint32_t page, uint32_t flags)
 {
 	DB *db;
@@ -29,7 +29,7 @@ store_btree_open(struct dfb_store *s, DB **out, const char *file, const char *na
 }
 
 int
-store_tables_open(struct dfb_store *s, const char *const *names, int *status)
+dfb_store_tables_open(struct dfb_store *s, const char *const *names, int *status)
 {
 	size_t n = 0;
 	int e;
@@ -39,12 +39,12 @@ store_tables_open(struct dfb_store *s, const char *const *names, int *status)
 	if (n == 0)
 		return 0;
 	if ((s->tables = calloc(n, sizeof *s->tables)) == NULL)
-		return store_open_fail(s, errno, status, "open its tables");
+		return dfb_store_open_fail(s, errno, status, "open its tables");
 	s->ntables = n;
 	for (size_t i = 0; i < n; i++)
-		if ((e = store_btree_open(s, &s->tables[i], TABLES_FILE, names[i],
+		if ((e = dfb_store_btree_open(s, &s->tables[i], TABLES_FILE, names[i],
 		    STORE_PAGE, DB_CREATE)) != 0)
-			return store_open_fail(s, e, status, "open table '%s'", names[i]);
+			return dfb_store_open_fail(s, e, status, "open table '%s'", names[i]);
 	return 0;
 }
 
@@ -77,13 +77,13 @@ dfb_store_scan(struct dfb_store *s, int table,
 	DBC *c = NULL;
 	int e, ret = 0;
 
-	if (!store_ok(s))
+	if (!dfb_store_ok(s))
 		return -1;
 	if (table < 0 || (size_t)table >= s->ntables)
-		return store_fail(s, EINVAL, "scan table %d", table);
+		return dfb_store_fail(s, EINVAL, "scan table %d", table);
 	db = s->tables[table];
 	if ((buf.data = malloc(SCAN_BYTES)) == NULL)
-		return store_fail(s, ENOMEM, "scan table %d", table);
+		return dfb_store_fail(s, ENOMEM, "scan table %d", table);
 	e = db->cursor(db, NULL, &c, 0);
 	while (e == 0 && ret == 0 && (e = next_rows(c, &last, &buf)) == 0) {
 		void *at;
@@ -104,6 +104,6 @@ dfb_store_scan(struct dfb_store *s, int table,
 	free(last.data);
 	free(buf.data);
 	if (e != 0 && e != DB_NOTFOUND)
-		return store_fail(s, e, "scan table %d", table);
+		return dfb_store_fail(s, e, "scan table %d", table);
 	return ret;
 }

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,44 @@
 
 static char top[3072]; /* made for a test, removed after it */
 static char dir[3200]; /* the store's, in it */
+
+/* ---- faults, by Berkeley DB's hooks ---- */
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t change;
+	int fail_in;       /* the n-th flush from now fails; 0: none */
+	bool hold;         /* the next flush waits until this is false */
+	bool held;
+} disk = { .mutex = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER };
+
+static int
+flush_hook(int fd)
+{
+	int e = 0;
+
+	pthread_mutex_lock(&disk.mutex);
+	if (disk.fail_in > 0 && --disk.fail_in == 0)
+		e = EIO;
+	if (disk.hold) {
+		disk.held = true;
+		pthread_cond_broadcast(&disk.change);
+		while (disk.hold)
+			pthread_cond_wait(&disk.change, &disk.mutex);
+	}
+	pthread_mutex_unlock(&disk.mutex);
+	return e != 0 ? e : fdatasync(fd) == -1 ? errno : 0;
+}
+
+static void
+release_flush(void)
+{
+	pthread_mutex_lock(&disk.mutex);
+	disk.hold = disk.held = false;
+	disk.fail_in = 0;
+	pthread_cond_broadcast(&disk.change);
+	pthread_mutex_unlock(&disk.mutex);
+}
 
 /* ---- helpers ---- */
 
@@ -46,6 +85,8 @@ remove_top(void **state)
 	char cmd[2 * sizeof top + 64];
 
 	(void)state;
+	release_flush();
+	db_env_set_func_fsync(NULL);
 	snprintf(cmd, sizeof cmd, "chmod -R u+rwx '%s' && rm -rf '%s'", top, top);
 	return system(cmd) == 0 ? 0 : -1;
 }
@@ -92,6 +133,7 @@ open_and_die(int err)
 	struct dfb_store *s;
 	int status = -1;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(err, STDERR_FILENO);
 	if (as_nobody && setuid(65534) == -1)
 		_exit(1);
@@ -253,6 +295,7 @@ in_killed_child(void (*fn)(void))
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		fn();
 		kill(getpid(), SIGKILL);
 		_exit(99);
@@ -1020,6 +1063,7 @@ a_kill_at_any_moment_loses_nothing(void **state)
 		pid = fork();
 		assert_true(pid >= 0);
 		if (pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			close(pipe_fds[0]);
 			commit_until_killed();
 		}
@@ -1260,33 +1304,7 @@ segments_are_dropped_under_readers(void **state)
 	dfb_store_close(shared.s);
 }
 
-/* ---- faults, by Berkeley DB's hooks ---- */
-
-static struct {
-	pthread_mutex_t mutex;
-	pthread_cond_t change;
-	int fail_in;       /* the so-manieth flush from now fails; 0: none */
-	bool hold;         /* the next flush waits until this is false */
-	bool held;
-} disk = { .mutex = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER };
-
-static int
-flush_hook(int fd)
-{
-	int e = 0;
-
-	pthread_mutex_lock(&disk.mutex);
-	if (disk.fail_in > 0 && --disk.fail_in == 0)
-		e = EIO;
-	if (disk.hold) {
-		disk.held = true;
-		pthread_cond_broadcast(&disk.change);
-		while (disk.hold)
-			pthread_cond_wait(&disk.change, &disk.mutex);
-	}
-	pthread_mutex_unlock(&disk.mutex);
-	return e != 0 ? e : fdatasync(fd) == -1 ? errno : 0;
-}
+/* ---- faults ---- */
 
 static void *
 commit_one_more(void *arg)
@@ -1328,15 +1346,11 @@ reads_do_not_wait_for_a_commit(void **state)
 	assert_int_equal(dfb_store_seek(s, 1, 1, &at), 1);
 	assert_int_equal(at, 0);
 	alarm(0);
-	pthread_mutex_lock(&disk.mutex);
-	disk.hold = disk.held = false;
-	pthread_cond_broadcast(&disk.change);
-	pthread_mutex_unlock(&disk.mutex);
+	release_flush();
 	pthread_join(t, NULL);
 	assert_null(shared.wrong);
 	expect_block(s, 10, 1, 10, 10, 3000, 2, 0);
 	dfb_store_close(s);
-	db_env_set_func_fsync(NULL);
 }
 
 /* In a child, for the leaks of a store that gave up. */
