@@ -139,7 +139,7 @@ log() {
 	run_status 74 dfb-names --data "$DIR/data" --bind "ipc://$DIR/none/n.sock"
 	assert_match "directory '$DIR/none' is not there" "$stderr"
 	mkdir -m 0500 closed
-	run_status 77 humbly "$BIN/dfb-names" --data "$DIR/data" --bind "ipc://$DIR/closed/n.sock"
+	run_status 77 humbly "$(command -v dfb-names)" --data "$DIR/data" --bind "ipc://$DIR/closed/n.sock"
 }
 
 @test "tcp is refused without --insecure; port 0 is any" {
@@ -172,9 +172,9 @@ log() {
 @test "unreadable data" {
 	mkdir -m 0000 data
 	mkdir -m 0777 run
-	run_status 77 humbly "$BIN/dfb-names" --data "$DIR/data" --bind "ipc://$DIR/run/n.sock"
+	run_status 77 humbly "$(command -v dfb-names)" --data "$DIR/data" --bind "ipc://$DIR/run/n.sock"
 	assert_match "'$DIR/data" "$stderr"
-	run_status 77 humbly "$BIN/dfb-names" --check --data "$DIR/data" --bind "ipc://$DIR/run/n.sock"
+	run_status 77 humbly "$(command -v dfb-names)" --check --data "$DIR/data" --bind "ipc://$DIR/run/n.sock"
 }
 
 @test "STATE_DIRECTORY of systemd is where the data goes" {
