@@ -1276,7 +1276,7 @@ read_first(void *arg)
 static void
 segments_are_dropped_under_readers(void **state)
 {
-	pthread_t t[2];
+	pthread_t t[3];
 
 	(void)state;
 	shared.s = open_with(100000);
@@ -1286,6 +1286,7 @@ segments_are_dropped_under_readers(void **state)
 	store_block(shared.s, 1, 0, 1, 60000, 1, 0);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&t[i], NULL, read_first, NULL);
+	pthread_create(&t[2], NULL, checkpoint_along, NULL);
 	for (unsigned i = 1; i < 100; i++) {
 		struct dfb_segment_info info[100];
 		size_t n;
@@ -1296,7 +1297,7 @@ segments_are_dropped_under_readers(void **state)
 			assert_int_equal(dfb_store_segment_drop(shared.s, info[0].number), 0);
 	}
 	shared.stop = true;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		pthread_join(t[i], NULL);
 	if (shared.wrong != NULL)
 		fail_msg("%s", shared.wrong);
