@@ -236,6 +236,7 @@ lag_of() { group_json "$1" "$2" | jq -r 'if type == "array" then .[0] else . end
 	bus_start --broker-arg --segment=1M --broker-arg --keep=20ms
 	dfb-ctl topic create A10-x --retention 0s
 	dfb-ctl topic create A10-y --retention 0s
+	run_status 1 dfb-recv -g g -e A10-x
 	for n in 1 2 3; do head -c 1000000 /dev/zero | dfb-send -r A10-x; done
 	run_status 0 dfb-recv -g g -c 3 -r A10-x >out
 	for n in 1 2 3 4 5; do head -c 1000000 /dev/zero | dfb-send -r A10-y; done

@@ -171,7 +171,7 @@ b" "$(sort got)"
 
 @test "an endless line is 65, with bounded memory" {
 	(echo a && head -c 40000000 /dev/zero | tr '\0' x && echo && echo b) >in
-	(ulimit -v 400000 && run_status 65 dfb-send A10-x <in &&
+	([ -n "$SAN" ] || ulimit -v 400000; run_status 65 dfb-send A10-x <in &&
 	    [[ $output == *'stdin:2: '*16777216* ]])
 	got A10-x
 	assert_eq "a

@@ -136,7 +136,8 @@ struct sub {
 	uint32_t handle;
 	struct group *group;
 	uint32_t credit;
-	uint64_t out;
+	uint64_t out;              /* delivered, not settled ... */
+	uint64_t bytes;            /* ... and how large that is, about */
 	unsigned queues;           /* cursors that it owns or is the heir of */
 	bool stop_at_end, drained;
 	char instance[DFB_GROUP_MAX];
@@ -148,6 +149,7 @@ struct group {
 	char name[DFB_GROUP_MAX];
 	struct topic *topic;
 	bool broadcast, kept;      /* kept: its offsets are stored */
+	bool fleeting;             /* of one anonymous subscription, gone with it */
 	struct sub_list subs;
 	unsigned nsubs;
 	struct cursor **cursors;   /* one per queue */
@@ -399,6 +401,7 @@ void group_balance(struct broker *, struct group *);
 void handle_subscribe(struct broker *, struct session *, const struct dfb_proto *);
 struct sub *sub_find(struct session *, uint32_t handle);
 void sub_free(struct broker *, struct sub *, bool planned);
+void sub_settled(struct sub *, uint64_t n); /* credit comes back */
 void sub_drop(struct broker *, struct sub *, enum dfb_status, const char *why);
 void handle_leave(struct broker *, struct session *, const struct dfb_proto *);
 

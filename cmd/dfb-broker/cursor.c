@@ -235,7 +235,7 @@ cursor_settle(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 	out = count_out(c, from, to);
 	c->out -= out;
 	if (c->owner != NULL)
-		c->owner->out -= out;
+		sub_settled(c->owner, out);
 	if (c->nretries != 0)
 		retries_remove(c, from, to);
 	if (from == c->low) {
@@ -295,7 +295,7 @@ void
 cursor_take_back(struct broker *b, struct cursor *c)
 {
 	if (c->owner != NULL)
-		c->owner->out -= c->out;
+		sub_settled(c->owner, c->out);
 	c->out = 0;
 	c->owner = NULL;
 	c->epoch++;

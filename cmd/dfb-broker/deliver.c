@@ -8,6 +8,11 @@
 /* A cursor's turn delivers at most one block; then others have theirs. */
 #define TURN_MAX 1024
 
+/* Bounds: bytes out at one subscription (one message may exceed it), and failed messages of
+ * a queue that wait for their next try (new ones wait behind them). */
+#define SUB_BYTES ((uint64_t)16 << 20)
+#define RETRIES_MAX 1000
+
 void
 deliver_ready(struct broker *b, struct cursor *c)
 {
@@ -105,6 +110,7 @@ send_run(struct broker *b, struct cursor *c, uint64_t offset, uint32_t count,
 		fail_stop(b, "no memory for a delivery");
 	c->out += count;
 	u->out += count;
+	u->bytes += len;
 	u->drained = false;
 	c->q->topic->out += count;
 	b->n.deliveries += count;
@@ -283,6 +289,7 @@ static bool
 can_deliver(const struct cursor *c)
 {
 	return c->owner != NULL && c->heir == NULL && !c->seeking &&
+	    c->owner->bytes < SUB_BYTES &&
 	    c->owner->out < c->owner->credit && !c->owner->session->going &&
 	    !session_is_blocked(c->owner->session);
 }
@@ -330,7 +337,7 @@ deliver_all(struct broker *b)
 		c->ready = false;
 		if (c->nretries != 0 && can_deliver(c))
 			send_retries(b, c);
-		if (can_deliver(c) && send_next(b, c) && can_deliver(c))
+		if (can_deliver(c) && c->nretries < RETRIES_MAX && send_next(b, c) && can_deliver(c))
 			deliver_ready(b, c);
 		else if (c->owner != NULL)
 			check_drained(b, c->owner);

@@ -215,7 +215,7 @@ start_at(struct broker *b, struct group *g, uint8_t start, uint64_t value)
 static struct group *
 join(struct broker *b, struct topic *t, const struct dfb_m_subscribe *r)
 {
-	bool broadcast = (r->flags & DFB_SUB_BROADCAST) != 0, kept = true;
+	bool broadcast = (r->flags & DFB_SUB_BROADCAST) != 0, kept = true, fleeting;
 	char name[DFB_GROUP_MAX], instance[80];
 	uint8_t start = r->start;
 	struct group *g;
@@ -234,9 +234,11 @@ join(struct broker *b, struct topic *t, const struct dfb_m_subscribe *r)
 	}
 	if ((g = group_find(t, name)) != NULL)
 		return g;
+	fleeting = !kept;
 	kept = kept && t->set.durability != DFB_MEMORY;
 	if ((g = group_new(b, t, name, broadcast, kept)) == NULL)
 		return NULL;
+	g->fleeting = fleeting;
 	start_at(b, g, start, r->value);
 	if (kept && group_store(b, g) == -1)
 		fail_stop(b, "no memory for a group");
@@ -317,6 +319,14 @@ handle_subscribe(struct broker *b, struct session *s, const struct dfb_proto *m)
 	deliver_sub(b, u);
 }
 
+/* Sizes of single messages are not kept: the share of what is out. */
+void
+sub_settled(struct sub *u, uint64_t n)
+{
+	u->bytes = n < u->out ? u->bytes - u->bytes / u->out * n : 0;
+	u->out -= n;
+}
+
 /* What was out counts as never delivered, where that can be told. */
 static void
 forget_tries(struct cursor *c)
@@ -366,7 +376,7 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 				c->owner->queues++;
 		}
 		group_balance(b, g);
-	} else if (g->broadcast && !g->kept) {
+	} else if (g->fleeting) {
 		for (uint32_t i = 0; i < t->set.queues; i++)
 			if (g->cursors[i]->jobs != 0)
 				return; /* freed with the topic; rare: a read under way */

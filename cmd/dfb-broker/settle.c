@@ -21,6 +21,33 @@ owned(struct broker *b, struct sub *u, uint32_t queue, uint32_t epoch)
 	return c;
 }
 
+static void
+settle(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
+{
+	if (!RB_EMPTY(&c->q->calls))
+		call_acked(b, c->q, from, to);
+	b->n.acks += cursor_settle(b, c, from, to);
+}
+
+/* Settle what is out of [from, to): nothing else can be acknowledged. */
+static void
+settle_out(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
+{
+	uint32_t epoch = c->epoch;
+
+	if (from < c->low)
+		from = c->low;
+	if (to > c->high)
+		to = c->high;
+	if (from < to && to <= c->pos && c->nretries == 0) {
+		settle(b, c, from, to);
+		return;
+	}
+	for (; from < to && c->epoch == epoch; from++)
+		if (cursor_is_out(c, from))
+			settle(b, c, from, from + 1);
+}
+
 void
 handle_ack(struct broker *b, struct session *s, const struct dfb_proto *m)
 {
@@ -35,13 +62,7 @@ handle_ack(struct broker *b, struct session *s, const struct dfb_proto *m)
 
 		if (c == NULL || to < r.offset)
 			continue;
-		if (to > c->high)
-			to = c->high; /* what was never out cannot be acknowledged */
-		if (to <= r.offset)
-			continue;
-		if (!RB_EMPTY(&c->q->calls))
-			call_acked(b, c->q, r.offset, to);
-		b->n.acks += cursor_settle(b, c, r.offset, to);
+		settle_out(b, c, r.offset, to);
 		deliver_ready(b, c);
 	}
 	if (rc == -1) {
@@ -65,7 +86,7 @@ retry_or_bury(struct broker *b, struct cursor *c, uint64_t offset, const char *w
 		fail_stop(b, "no memory for a retry");
 	if (was_out) {
 		c->out--;
-		c->owner->out--;
+		sub_settled(c->owner, 1);
 	}
 	r->out = false;
 	r->tries++;
@@ -118,7 +139,7 @@ handle_nack(struct broker *b, struct session *s, const struct dfb_proto *m)
 		retry->tries++;
 		retry->out = false;
 		c->out--;
-		u->out--;
+		sub_settled(u, 1);
 		dead_letter(b, c, r->offset, why);
 	} else if (r->action == DFB_RELEASE) {
 		if ((retry = cursor_retry_add(c, r->offset)) == NULL)
@@ -126,7 +147,7 @@ handle_nack(struct broker *b, struct session *s, const struct dfb_proto *m)
 		retry->out = false;
 		retry->due = b->wall;
 		c->out--;
-		u->out--;
+		sub_settled(u, 1);
 	} else
 		retry_or_bury(b, c, r->offset, why);
 	deliver_sub(b, u);
