@@ -143,7 +143,7 @@ $B/bench/%: $B/obj/tests/bench/%.o $B/libdfb.a
 	$(link)
 
 $B/fuzz_%: SANITIZE += -fsanitize=fuzzer
-$B/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/libdfb.a
+$B/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/tools.a $B/libdfb.a
 	$(link)
 
 build-tests: all $(TESTS)

@@ -3,11 +3,11 @@
  * of small rows, and blocks of messages in segments.  It sees ids and opaque
  * bytes.  The only code that includes <db.h>.
  *
- * Threads: dfb_store_commit, _flush and the segment functions that say so are for
- * one thread (the commit thread); dfb_store_read, _seek and _space for any thread at
- * the same time; _checkpoint for the housekeeper's.  A thread of the store's own writes
- * checkpoints while much is committed, so that recovery stays short.  Any error that is not named
- * as an answer here is fatal for the owner: log, refuse, exit (fail stop).
+ * Threads: dfb_store_commit and the segment functions that say so are for one thread
+ * (the commit thread); dfb_store_read, _seek, _space and _flush for any thread at the
+ * same time; _checkpoint for the housekeeper's.  A thread of the store's own writes
+ * checkpoints while much is committed, so that recovery stays short.  Any error that is
+ * not named as an answer here is fatal for the owner: log, refuse, exit (fail stop).
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -78,7 +78,11 @@ int dfb_batch_block(struct dfb_batch *, const struct dfb_block *);
  */
 int dfb_store_commit(struct dfb_store *, const struct dfb_batch *, bool sync);
 
-/* Make earlier commits durable.  0 or -1 as above. */
+/*
+ * Make the commits that returned before durable.  0 or -1 as above.  For any thread: large
+ * batches, committed without sync and flushed by a second thread while the next one
+ * is committed, get 1.2 to 1.8 times as far as with sync (bench_store).
+ */
 int dfb_store_flush(struct dfb_store *);
 
 /* ---- blocks ---- */

@@ -292,7 +292,7 @@ dfb_proto_head_size(const struct dfb_proto *m)
 #include "wire/msgs.def"
 #undef MSG
 	}
-	assert(!"unknown message type");
+	assert(0 && "unknown message type");
 	return 0;
 }
 
@@ -312,7 +312,7 @@ dfb_proto_write_head(const struct dfb_proto *m, uint8_t *p)
 #include "wire/msgs.def"
 #undef MSG
 	}
-	assert(!"unknown message type");
+	assert(0 && "unknown message type");
 	return p;
 }
 

@@ -7,6 +7,8 @@
  *   full blocks   16 full blocks per synchronous commit, housekeeper running.  Each byte
  *                 is written twice (log, page), so the most is raw stream / 2.  Disks
  *                 of rented machines change their speed: both take turns, 8 rounds
+ *   two threads   the same, committed without sync by one thread and flushed by another,
+ *                 at most 4 commits ahead
  *   small blocks  one 1 KiB block per synchronous commit: latency, to raw flush
  *   8 queues      8 blocks of 1 KiB per synchronous commit
  *   read          all full blocks of the queue in order, one read each
@@ -147,7 +149,72 @@ make_block(uint64_t queue, uint64_t base, size_t len)
 	return b;
 }
 
-/* Commit `per` blocks at a time, n times; queues take turns.  Seconds. */
+/* A thread that flushes what the main one committed. */
+static struct flusher {
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t change;
+	struct dfb_store *store;
+	size_t committed, flushed;
+	bool stop;
+} flusher = { .mutex = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER };
+
+static void *
+flush_along(void *arg)
+{
+	struct flusher *f = arg;
+
+	pthread_mutex_lock(&f->mutex);
+	while (!f->stop || f->flushed != f->committed) {
+		size_t upto = f->committed;
+
+		if (upto == f->flushed) {
+			pthread_cond_wait(&f->change, &f->mutex);
+			continue;
+		}
+		pthread_mutex_unlock(&f->mutex);
+		if (dfb_store_flush(f->store) == -1)
+			exit(74);
+		pthread_mutex_lock(&f->mutex);
+		f->flushed = upto;
+		pthread_cond_broadcast(&f->change);
+	}
+	pthread_mutex_unlock(&f->mutex);
+	return NULL;
+}
+
+static void
+flusher_start(struct dfb_store *s)
+{
+	flusher.store = s;
+	flusher.committed = flusher.flushed = 0;
+	flusher.stop = false;
+	pthread_create(&flusher.thread, NULL, flush_along, &flusher);
+}
+
+static void
+flusher_took(void)
+{
+	pthread_mutex_lock(&flusher.mutex);
+	flusher.committed++;
+	pthread_cond_broadcast(&flusher.change);
+	while (flusher.committed - flusher.flushed > 4)
+		pthread_cond_wait(&flusher.change, &flusher.mutex);
+	pthread_mutex_unlock(&flusher.mutex);
+}
+
+static void
+flusher_stop(void)
+{
+	pthread_mutex_lock(&flusher.mutex);
+	flusher.stop = true;
+	pthread_cond_broadcast(&flusher.change);
+	pthread_mutex_unlock(&flusher.mutex);
+	pthread_join(flusher.thread, NULL);
+}
+
+/* Commit `per` blocks at a time, n times; queues take turns.  Seconds.  lat NULL: with
+ * the flusher. */
 static double
 commits(struct dfb_store *s, size_t n, size_t per, size_t queues, uint64_t queue0,
     size_t len, double *lat)
@@ -161,6 +228,8 @@ commits(struct dfb_store *s, size_t n, size_t per, size_t queues, uint64_t queue
 		blocks[i] = make_block(queue0 + i % queues, 0, len);
 	for (size_t i = 0; i < queues; i++)
 		dfb_store_extent(s, queue0 + i, &first, &next[i]);
+	if (lat == NULL)
+		flusher_start(s);
 	start = now();
 	for (size_t i = 0; i < n; i++) {
 		double t = now();
@@ -171,11 +240,15 @@ commits(struct dfb_store *s, size_t n, size_t per, size_t queues, uint64_t queue
 			next[j % queues] += 64;
 			dfb_batch_block(batch, blocks[j]);
 		}
-		if (dfb_store_commit(s, batch, true) == -1)
+		if (dfb_store_commit(s, batch, lat != NULL) == -1)
 			exit(74);
 		if (lat != NULL)
 			lat[i] = now() - t;
+		else
+			flusher_took();
 	}
+	if (lat == NULL)
+		flusher_stop();
 	start = now() - start;
 	for (size_t i = 0; i < per; i++)
 		dfb_block_unref(blocks[i]);
@@ -215,7 +288,7 @@ int
 main(int argc, char **argv)
 {
 	static double lat[1 << 20];
-	double raw = 0, t = 0, rate, p50, p99, raw50, raw99;
+	double raw = 0, t = 0, t2 = 0, rate, rate2, p50, p99, raw50, raw99;
 	struct dfb_store *s;
 	struct rusage ru;
 	pthread_t keeper;
@@ -237,14 +310,20 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < ROUNDS; i++) {
 		raw += raw_stream();
 		t += commits(s, per_round, 16, 1, 1, DFB_BLOCK_FULL, lat + i * per_round);
+		raw += raw_stream();
+		t2 += commits(s, per_round, 16, 1, 3, DFB_BLOCK_FULL, NULL);
 	}
 	rate = (double)(per_round * ROUNDS * 16) * DFB_BLOCK_FULL / MIB / t;
+	rate2 = rate * t / t2;
 	percentiles(lat, per_round * ROUNDS, &p50, &p99);
-	raw = (double)(per_round / 2 * ROUNDS) / raw;
+	raw = (double)(per_round / 2 * ROUNDS * 2) / raw;
 	printf("%-14s %8.0f MB/s\n", "raw stream", raw);
 	printf("%-14s %8.0f us p50 %8.0f us p99\n", "raw flush", raw50, raw99);
 	printf("%-14s %8.0f MB/s = %.2f of raw / 2; commit %.1f ms p50 %.1f ms p99\n",
 	    "full blocks", rate, rate / (raw / 2), p50 / 1e3, p99 / 1e3);
+
+	printf("%-14s %8.0f MB/s = %.2f of raw / 2\n", "two threads", rate2,
+	    rate2 / (raw / 2));
 
 	commits(s, SMALL, 1, 1, 2, 1024, lat);
 	percentiles(lat, SMALL, &p50, &p99);

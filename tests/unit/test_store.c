@@ -1205,7 +1205,8 @@ checkpoint_along(void *arg)
 {
 	(void)arg;
 	while (!shared.stop && shared.wrong == NULL)
-		if (dfb_store_checkpoint(shared.s, 1024) == -1)
+		if (dfb_store_checkpoint(shared.s, 1024) == -1 ||
+		    dfb_store_flush(shared.s) == -1)
 			shared.wrong = "checkpoint";
 	return NULL;
 }
