@@ -6,6 +6,7 @@ LIBDIR  ?= $(PREFIX)/lib
 INCDIR  ?= $(PREFIX)/include
 MANDIR  ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 DESTDIR ?=
 
 # B: where everything is built.  SAN=1: with sanitizers, in a place of its own.
@@ -195,7 +196,7 @@ FILES = $(BINS:%=755:%:$(BINDIR)/) \
 	644:$B/libdfb.a:$(LIBDIR)/ 755:$B/$(SONAME):$(LIBDIR)/ \
 	644:lib/libdfb.pc.in:$(LIBDIR)/pkgconfig/ 644:lib/dfb.h:$(INCDIR)/ \
 	$(foreach m,$(MAN),644:$m:$(MANDIR)/man$(subst .,,$(suffix $m))/) \
-	$(UNITS:%=644:%:$(UNITDIR)/)
+	$(UNITS:%=644:%:$(UNITDIR)/) 644:systemd/dfb.conf:$(SYSUSERSDIR)/
 
 install: all
 	@set -eu; \
