@@ -42,11 +42,11 @@ bus_stop() {
 # daemon_start NAME command...: start a daemon with --ready-fd and wait for it; its
 # process id is in PID_NAME, its log in $BATS_TEST_TMPDIR/NAME.log.
 daemon_start() {
-	local name=$1 line= fifo=$BATS_TEST_TMPDIR/$1.ready
-	shift
+	local name=$1 prog=$2 line= fifo=$BATS_TEST_TMPDIR/$1.ready
+	shift 2
 	rm -f "$fifo"
 	mkfifo "$fifo"
-	"$@" --ready-fd 9 9>"$fifo" 3>&- >>"$BATS_TEST_TMPDIR/$name.log" 2>&1 &
+	"$prog" --ready-fd 9 "$@" 9>"$fifo" 3>&- >>"$BATS_TEST_TMPDIR/$name.log" 2>&1 &
 	printf -v "PID_$name" %s $!
 	CHILDREN+=($!)
 	read -rt 20 line <"$fifo" || true

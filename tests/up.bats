@@ -38,6 +38,7 @@ nobody_left() {
 	run_status 64 dfb-up dir cmd
 	assert_match "'--'" "$stderr"
 	run_status 64 dfb-up ''
+	run_status 64 dfb-up dir --verbose other -- true
 	run_status 64 dfb-up --region a10
 	run_status 64 dfb-up --region A10,
 	run_status 64 dfb-up --region A10,A10
@@ -177,8 +178,10 @@ more" "$(cat out)"
 	local sig rc
 	for sig in TERM INT; do
 		mkfifo go
-		dfb-up "$BUSDIR" -- sh -c 'trap "exit 5" TERM; trap "exit 6" INT
-		    echo >go; while :; do read -r x <go; done' 3>&- 2>/dev/null &
+		# (The shell makes what is in the background ignore SIGINT.)
+		env --default-signal=INT dfb-up "$BUSDIR" -- sh -c 'sleep 600 & s=$!
+		    trap "kill $s; exit 5" TERM; trap "kill $s; exit 6" INT
+		    echo >go; wait' 3>&- 2>"$BATS_TEST_TMPDIR/up.log" &
 		CHILDREN+=($!)
 		read -rt 20 _ <go
 		kill -$sig $!

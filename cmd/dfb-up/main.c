@@ -68,28 +68,32 @@ option(struct up *u, const struct dfb_opts *o, int c)
 	}
 }
 
-/* [DIR] [-- command...]: what stands before the "--" is DIR. */
+/* Cut the command off, at the first "--": the number of arguments before it. */
+static int
+take_command(struct up *u, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--") == 0) {
+			argv[i] = NULL;
+			u->command = argv + i + 1;
+			return i;
+		}
+	return argc;
+}
+
 static void
 operands(struct up *u, const struct dfb_opts *o, int argc, char **argv)
 {
-	bool dashes = optind > 1 && strcmp(argv[optind - 1], "--") == 0;
-
-	if (!dashes && optind < argc) {
-		u->dir = argv[optind++];
-		dashes = optind < argc && strcmp(argv[optind], "--") == 0;
-		if (dashes)
-			optind++;
-		else if (optind < argc)
-			dfb_usage(o, "'%s' after the directory: a command follows '--', options "
-			    "come first", argv[optind]);
-	}
-	if (u->dir != NULL && *u->dir == '\0')
-		dfb_usage(o, "the directory is empty");
-	if (!dashes)
-		return;
-	if (optind == argc)
+	if (u->command != NULL && *u->command == NULL)
 		dfb_usage(o, "no command follows '--'");
-	u->command = argv + optind;
+	if (optind == argc)
+		return;
+	u->dir = argv[optind++];
+	if (optind < argc)
+		dfb_usage(o, "'%s' after the directory: a command follows '--'",
+		    argv[optind]);
+	if (*u->dir == '\0')
+		dfb_usage(o, "the directory is empty");
 }
 
 int
@@ -97,7 +101,7 @@ main(int argc, char **argv)
 {
 	struct dfb_opts o = { .prog = "dfb-up", .synopsis = "[options] [DIR] [-- command...]",
 		.purpose = "Runs a whole bus in one directory, or for the time of one command.",
-		.table = table, .stop_at_first = true };
+		.table = table };
 	static struct up u = { .regions = "A10", .brokers = 1, .ready_fd = -1,
 		.lock_fd = -1 };
 	int c, status;
@@ -106,6 +110,7 @@ main(int argc, char **argv)
 		log_err("cannot start");
 		return DFB_OSERR;
 	}
+	argc = take_command(&u, argc, argv);
 	while ((c = dfb_opts_next(&o, argc, argv)) != -1)
 		option(&u, &o, c);
 	u.verbose = o.verbose > 0;
