@@ -13,6 +13,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -682,6 +684,35 @@ test_restart(void **state)
 	leave(&c);
 }
 
+/* systemd hears of readiness, and of the end. */
+static void
+test_notify(void **state)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	char text[64];
+	ssize_t n;
+
+	(void)state;
+	assert_true(fd != -1);
+	snprintf(sa.sun_path, sizeof sa.sun_path, "%s/notify", dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+	stop(SIGTERM);
+	setenv("NOTIFY_SOCKET", sa.sun_path, 1);
+	start();
+	unsetenv("NOTIFY_SOCKET");
+	n = recv(fd, text, sizeof text, 0);
+	assert_int_equal(n, 7);
+	assert_memory_equal(text, "READY=1", 7);
+	stop(SIGTERM);
+	n = recv(fd, text, sizeof text, 0);
+	assert_int_equal(n, 10);
+	assert_memory_equal(text, "STOPPING=1", 10);
+	close(fd);
+	unlink(sa.sun_path);
+	start();
+}
+
 /* A service in so many regions that its ROUTES are large. */
 static void
 enroll_large(struct peer *p)
@@ -788,6 +819,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_listing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_admin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_notify, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_watcher, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_glutton, setup, teardown),
 	};
