@@ -212,7 +212,7 @@ struct out_frame {
 struct session {
 	struct dfb_peer peer;
 	uint64_t serial;           /* never used again */
-	bool hello, dead;
+	bool hello, dead, unreachable;
 	bool going;                /* its connection ended; its last frames are read */
 	char who[DFB_GROUP_MAX], role[16], region[8];
 	struct stream_list streams;
@@ -227,6 +227,12 @@ struct session {
 	RB_ENTRY(session) node;
 };
 RB_HEAD(session_tree, session);
+
+/* What the socket monitor said of a descriptor. */
+struct connection {
+	struct session *session;
+	bool connected;
+};
 
 /* ---- the broker ---- */
 
@@ -259,7 +265,7 @@ struct broker {
 	bool full;
 
 	struct session_tree sessions;
-	struct session **by_fd;
+	struct connection *by_fd;
 	size_t nfds, nsessions;
 	uint64_t serial;
 	TAILQ_HEAD(, session) blocked, gone;
@@ -311,7 +317,9 @@ struct session *session_find(struct broker *, const struct dfb_peer *);
 struct session *session_by_serial(struct broker *, const struct dfb_peer *, uint64_t serial);
 struct session *session_new(struct broker *, const struct dfb_peer *);
 void session_free(struct broker *, struct session *, const char *why);
+void session_connected(struct broker *, int fd);
 void session_gone(struct broker *, int fd);
+void session_place(struct broker *, struct session *); /* after its first answer */
 void session_bury(struct broker *); /* those that are gone */
 void session_send(struct broker *, struct session *, const struct dfb_proto *);
 void session_send_buf(struct broker *, struct session *, struct dfb_buf *);

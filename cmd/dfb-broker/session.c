@@ -42,26 +42,24 @@ session_by_serial(struct broker *b, const struct dfb_peer *peer, uint64_t serial
 	return s != NULL && s->serial == serial ? s : NULL;
 }
 
-static int
-remember_fd(struct broker *b, struct session *s)
+void
+session_connected(struct broker *b, int fd)
 {
-	size_t fd = (size_t)s->peer.fd;
+	size_t n = b->nfds != 0 ? b->nfds : 256;
+	struct connection *p;
 
-	if (s->peer.fd < 0)
-		return 0;
-	if (fd >= b->nfds) {
-		size_t n = b->nfds != 0 ? b->nfds : 256;
-		struct session **p;
-		while (n <= fd)
-			n *= 2;
-		if ((p = reallocarray(b->by_fd, n, sizeof(struct session *))) == NULL)
-			return -1;
-		memset(p + b->nfds, 0, (n - b->nfds) * sizeof(struct session *));
+	if (fd < 0)
+		return;
+	while (n <= (size_t)fd)
+		n *= 2;
+	if (n > b->nfds) {
+		if ((p = reallocarray(b->by_fd, n, sizeof *p)) == NULL)
+			fail_stop(b, "no memory for connections");
+		memset(p + b->nfds, 0, (n - b->nfds) * sizeof *p);
 		b->by_fd = p;
 		b->nfds = n;
 	}
-	b->by_fd[fd] = s;
-	return 0;
+	b->by_fd[fd].connected = true;
 }
 
 struct session *
@@ -81,10 +79,6 @@ session_new(struct broker *b, const struct dfb_peer *peer)
 	TAILQ_INIT(&s->subs);
 	TAILQ_INIT(&s->calls);
 	STAILQ_INIT(&s->backlog);
-	if (remember_fd(b, s) == -1) {
-		free(s);
-		return NULL;
-	}
 	RB_INSERT(session_tree, &b->sessions, s);
 	b->nsessions++;
 	b->n.sessions++;
@@ -118,26 +112,59 @@ session_free(struct broker *b, struct session *s, const char *why)
 	if (s->going)
 		TAILQ_REMOVE(&b->gone, s, going_link);
 	if (s->peer.fd >= 0 && (size_t)s->peer.fd < b->nfds &&
-	    b->by_fd[s->peer.fd] == s)
-		b->by_fd[s->peer.fd] = NULL;
+	    b->by_fd[s->peer.fd].session == s)
+		b->by_fd[s->peer.fd].session = NULL;
 	RB_REMOVE(session_tree, &b->sessions, s);
 	b->nsessions--;
 	free(s);
 }
 
 /* What it sent last may be readable only after the event that its connection ended. */
-void
-session_gone(struct broker *b, int fd)
+static void
+end_soon(struct broker *b, struct session *s)
 {
-	struct session *s;
-
-	if (fd < 0 || (size_t)fd >= b->nfds || (s = b->by_fd[fd]) == NULL)
+	if (s->going)
 		return;
-	b->by_fd[fd] = NULL;
 	s->going = true;
 	TAILQ_INSERT_TAIL(&b->gone, s, going_link);
 	if (b->bury.slot == 0)
 		dfb_loop_timer(b->loop, &b->bury, GOING_MS);
+}
+
+void
+session_gone(struct broker *b, int fd)
+{
+	struct connection *c;
+
+	if (fd < 0 || (size_t)fd >= b->nfds)
+		return;
+	c = &b->by_fd[fd];
+	c->connected = false;
+	if (c->session != NULL)
+		end_soon(b, c->session);
+	c->session = NULL;
+}
+
+/*
+ * The first frame of a connection may be read when that is gone, and when its descriptor
+ * is another's already.  Then the answer to it could not be sent, or nothing is connected
+ * there.
+ */
+void
+session_place(struct broker *b, struct session *s)
+{
+	struct connection *c;
+
+	if (s->peer.fd < 0)
+		return; /* no event will name it */
+	c = (size_t)s->peer.fd < b->nfds ? &b->by_fd[s->peer.fd] : NULL;
+	if (c == NULL || !c->connected || s->unreachable) {
+		end_soon(b, s);
+		return;
+	}
+	if (c->session != NULL)
+		end_soon(b, c->session);
+	c->session = s;
 }
 
 void
@@ -183,9 +210,12 @@ session_send_buf(struct broker *b, struct session *s, struct dfb_buf *buf)
 		return;
 	if (!STAILQ_EMPTY(&s->backlog))
 		wait_for_room(b, s, buf);
-	else if (dfb_sock_send_buf(b->sock, &s->peer, buf) == -1 && errno == EAGAIN)
-		wait_for_room(b, s, buf);
-	/* Any other failure: the peer is gone, and its event is on the way. */
+	else if (dfb_sock_send_buf(b->sock, &s->peer, buf) == -1) {
+		if (errno == EAGAIN)
+			wait_for_room(b, s, buf);
+		else /* the peer is gone, and its event is on the way or was here */
+			s->unreachable = true;
+	}
 }
 
 void

@@ -77,23 +77,16 @@ drain_events(struct broker *b)
 	while ((e = dfb_sock_event(b->sock, &fd)) != DFB_NET_NONE)
 		if (e == DFB_NET_GONE)
 			session_gone(b, fd);
+		else if (e == DFB_NET_UP)
+			session_connected(b, fd);
 }
 
 static void
-take(struct broker *b, const struct dfb_frame *f)
+take_from(struct broker *b, struct session *s, const struct dfb_frame *f)
 {
-	struct session *s = session_find(b, &f->peer);
 	const char *why = "a message in several parts";
 	struct dfb_proto m;
 
-	b->n.frames++;
-	if (s == NULL) {
-		/* A descriptor's number may be in use again: what is known of the
-		 * connection that had it before goes first. */
-		drain_events(b);
-		if ((s = session_new(b, &f->peer)) == NULL)
-			return;
-	}
 	if (s->dead)
 		return;
 	if (f->data == NULL || dfb_proto_decode(f->data, f->len, &m, &why) == -1 ||
@@ -106,6 +99,26 @@ take(struct broker *b, const struct dfb_frame *f)
 		return;
 	}
 	handle(b, s, &m);
+}
+
+static void
+take(struct broker *b, const struct dfb_frame *f)
+{
+	struct session *s = session_find(b, &f->peer);
+
+	b->n.frames++;
+	if (s != NULL) {
+		take_from(b, s, f);
+		return;
+	}
+	if ((s = session_new(b, &f->peer)) == NULL)
+		return;
+	/* For session_place: what happened to connections is known, here and in
+	 * ZeroMQ, up to now; and the first frame is always answered. */
+	drain_events(b);
+	(void)dfb_sock_readable(b->sock);
+	take_from(b, s, f);
+	session_place(b, s);
 }
 
 static void
