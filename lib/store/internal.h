@@ -174,10 +174,10 @@ int dfb_keeper_start(struct dfb_store *); /* 0 or errno */
 void dfb_keeper_stop(struct dfb_store *); /* one that does not run is fine */
 void dfb_keeper_note(struct dfb_store *, size_t bytes); /* so many were committed */
 
-/* ---- read.c ---- */
+/* ---- cursor.c, besides cursor.h ---- */
 
-/* Read what the index needs of a segment, by two seeks per queue.  0 or an error of Berkeley DB
- * or errno. */
+/* Read what the index needs of a segment, by two seeks per queue.  0 or an error of
+ * Berkeley DB or errno. */
 int dfb_segment_scan(struct dfb_store *, struct segment *);
 
 #endif
