@@ -39,7 +39,8 @@ dfb_daemon_ready(int ready_fd)
 	ssize_t n = write(fd, line, sizeof line - 1);
 
 	if (ready_fd != -1)
-		close(ready_fd);
+		if (ready_fd > 2) /* never what the log or a library may write to */
+			close(ready_fd);
 	if (n != sizeof line - 1) {
 		log_err("cannot say ready on descriptor %d", fd);
 		return -1;

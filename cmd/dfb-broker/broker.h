@@ -124,6 +124,9 @@ struct cursor {
 	struct dfb_block *cur;     /* where pos is, and the place in it */
 	uint64_t cur_offset;
 	size_t cur_at;
+	uint64_t fetch_offset, fetch_limit; /* the read under way: for pos, and what was
+	                                       committed then */
+	uint64_t again_offset;     /* the retry that is being read */
 	unsigned jobs;             /* reads and seeks under way */
 	bool reading, seeking, ready, dirty, restarted;
 	TAILQ_ENTRY(cursor) ready_link;
@@ -213,7 +216,8 @@ struct session {
 	struct dfb_peer peer;
 	uint64_t serial;           /* never used again */
 	bool hello, dead, unreachable;
-	bool going;                /* its connection ended; its last frames are read */
+	bool ending;               /* in the broker's list of those that are over ... */
+	bool going;                /* ... wholly: its connection ended */
 	char who[DFB_GROUP_MAX], role[16], region[8];
 	struct stream_list streams;
 	struct sub_list subs;
@@ -271,6 +275,7 @@ struct broker {
 	TAILQ_HEAD(, session) blocked, gone;
 	STAILQ_HEAD(, session) answering;
 	struct dfb_timer unblock, again, bury;
+	unsigned bury_waits;
 
 	struct topic_tree topics;
 	struct topic_list graves;
@@ -321,6 +326,8 @@ void session_connected(struct broker *, int fd);
 void session_gone(struct broker *, int fd);
 void session_place(struct broker *, struct session *); /* after its first answer */
 void session_bury(struct broker *); /* those that are gone */
+/* It broke the rules: what it has ends, and what it sends is ignored. */
+void session_kill(struct broker *, struct session *);
 void session_send(struct broker *, struct session *, const struct dfb_proto *);
 void session_send_buf(struct broker *, struct session *, struct dfb_buf *);
 void session_error(struct broker *, struct session *, uint32_t req, enum dfb_status,
@@ -404,6 +411,8 @@ struct group *group_new(struct broker *, struct topic *, const char *name,
     bool broadcast, bool kept);
 void group_free(struct broker *, struct group *);
 int group_store(struct broker *, struct group *);
+bool group_reap(struct broker *, struct group *); /* free a fleeting one that is over */
+bool group_is_over(const struct group *);
 void group_delete_rows(struct broker *, struct group *);
 void group_balance(struct broker *, struct group *);
 void handle_subscribe(struct broker *, struct session *, const struct dfb_proto *);

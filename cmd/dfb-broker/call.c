@@ -268,7 +268,7 @@ handle_call(struct broker *b, struct session *s, const struct dfb_proto *m)
 	if (rc != 0) {
 		b->n.malformed++;
 		session_error(b, s, m->req, DFB_PROTO, "malformed call");
-		s->dead = true;
+		session_kill(b, s);
 	}
 }
 
@@ -296,6 +296,6 @@ handle_reply(struct broker *b, struct session *s, const struct dfb_proto *m)
 	if (rc == -1) {
 		b->n.malformed++;
 		session_error(b, s, m->req, DFB_PROTO, "malformed reply");
-		s->dead = true;
+		session_kill(b, s);
 	}
 }

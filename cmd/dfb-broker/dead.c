@@ -100,7 +100,7 @@ have_letter(struct broker *b, void *arg, struct dfb_block *blk)
 	struct dfb_record r;
 
 	c->jobs--;
-	if (!c->group->topic->dead && d->offset >= c->low) {
+	if (!c->group->topic->dead && !group_reap(b, c->group) && d->offset >= c->low) {
 		if (blk != NULL) {
 			const uint8_t *p = blk->data + DFB_BLOCK_HEADER;
 			const uint8_t *end = blk->data + blk->len;

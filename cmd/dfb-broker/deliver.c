@@ -38,30 +38,42 @@ deliver_sub(struct broker *b, struct sub *u)
 	}
 }
 
+static bool
+can_deliver(const struct cursor *c)
+{
+	return c->owner != NULL && c->heir == NULL && !c->seeking &&
+	    c->owner->bytes < SUB_BYTES &&
+	    c->owner->out < c->owner->credit && !c->owner->session->going &&
+	    !session_is_blocked(c->owner->session);
+}
+
 /* ---- blocks ---- */
 
 static void
 have_block(struct broker *b, void *arg, struct dfb_block *blk)
 {
 	struct cursor *c = arg;
+	uint64_t gap = c->fetch_limit;
 
 	c->jobs--;
 	c->reading = false;
-	if (c->group->topic->dead)
+	if (c->group->topic->dead || group_reap(b, c->group))
 		return;
+	deliver_ready(b, c);
+	if (c->pos != c->fetch_offset)
+		return; /* its owner left meanwhile, or what was there is settled */
 	cursor_forget_block(c);
-	if (blk != NULL && blk->base > c->pos && c->pos < c->q->committed) {
-		/* Offsets that are not there (an async topic after a crash, or
-		 * dropped by retention): nothing to deliver. */
-		cursor_settle(b, c, c->pos, blk->base);
-	}
+	/* Offsets that are not there (an async topic after a crash, or dropped by
+	 * retention): nothing to deliver.  What was committed since the read began
+	 * is none of them. */
+	if (blk != NULL && blk->base < gap)
+		gap = blk->base;
+	if (gap > c->pos)
+		cursor_settle(b, c, c->pos, gap);
 	if (blk != NULL && c->pos >= blk->base && c->pos < blk->base + blk->count)
 		c->cur = dfb_block_ref(blk);
-	else if (blk == NULL && c->pos < c->q->committed)
-		cursor_settle(b, c, c->pos, c->q->committed);
 	c->cur_offset = c->cur != NULL ? c->cur->base : 0;
 	c->cur_at = DFB_BLOCK_HEADER;
-	deliver_ready(b, c);
 }
 
 /* The block that pos is in, with cur_at at its record; false: not now. */
@@ -75,6 +87,8 @@ load_block(struct broker *b, struct cursor *c)
 		if ((blk = queue_find(c->q, c->pos)) == NULL) {
 			if (!c->reading) {
 				c->reading = true;
+				c->fetch_offset = c->pos;
+				c->fetch_limit = queue_limit(c->q);
 				c->jobs++;
 				reader_fetch(b, c->q, c->pos, have_block, c);
 			}
@@ -217,11 +231,6 @@ send_next(struct broker *b, struct cursor *c)
 
 /* ---- retries ---- */
 
-struct again {
-	struct cursor *c;
-	uint64_t offset;
-};
-
 static void
 send_again(struct broker *b, struct cursor *c, struct retry *r, struct dfb_block *blk)
 {
@@ -245,24 +254,20 @@ static void
 have_again(struct broker *b, void *arg, struct dfb_block *blk)
 {
 	struct cursor *c = arg;
-	struct retry *r = NULL;
+	struct retry *r;
 
 	c->jobs--;
 	c->restarted = false;
-	if (c->group->topic->dead)
+	if (c->group->topic->dead || group_reap(b, c->group))
 		return;
-	for (size_t i = 0; i < c->nretries && r == NULL; i++)
-		if (!c->retries[i].out && !c->retries[i].dying &&
-		    c->retries[i].due <= b->wall)
-			r = &c->retries[i];
-	if (r == NULL || c->owner == NULL || c->heir != NULL)
-		return;
-	if (blk == NULL || blk->base > r->offset)
-		cursor_settle(b, c, r->offset, r->offset + 1);
-	else if (r->offset < blk->base + blk->count)
-		send_again(b, c, r, blk);
-	/* else another one became the first: looked for in the next turn */
 	deliver_ready(b, c);
+	r = cursor_retry(c, c->again_offset);
+	if (r == NULL || r->out || r->dying || r->due > b->wall || !can_deliver(c))
+		return;
+	if (blk == NULL || blk->base > r->offset || r->offset >= blk->base + blk->count)
+		cursor_settle(b, c, r->offset, r->offset + 1); /* not there any more */
+	else
+		send_again(b, c, r, blk);
 }
 
 /* The first retry that is due; one at a time is fetched. */
@@ -275,6 +280,7 @@ send_retries(struct broker *b, struct cursor *c)
 			continue;
 		if (!c->restarted) {
 			c->restarted = true;
+			c->again_offset = r->offset;
 			c->jobs++;
 			reader_fetch(b, c->q, r->offset, have_again, c);
 		}
@@ -284,15 +290,6 @@ send_retries(struct broker *b, struct cursor *c)
 }
 
 /* ---- a turn ---- */
-
-static bool
-can_deliver(const struct cursor *c)
-{
-	return c->owner != NULL && c->heir == NULL && !c->seeking &&
-	    c->owner->bytes < SUB_BYTES &&
-	    c->owner->out < c->owner->credit && !c->owner->session->going &&
-	    !session_is_blocked(c->owner->session);
-}
 
 static bool
 is_drained(const struct sub *u)

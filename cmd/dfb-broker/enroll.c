@@ -137,7 +137,6 @@ enroll_start(struct broker *b)
 		}
 		if ((e = calloc(1, sizeof *e)) == NULL)
 			return -1;
-		b->enroll[b->nnames++] = e;
 		e->b = b;
 		snprintf(e->endpoint, sizeof e->endpoint, "%s", one);
 		e->conn = dfb_conn_new(&(struct dfb_conn_config){ .net = b->net,
@@ -146,8 +145,10 @@ enroll_start(struct broker *b)
 		    .frame = frame, .arg = e });
 		if (e->conn == NULL) {
 			log_err("cannot connect to '%s'", one);
+			free(e);
 			return -1;
 		}
+		b->enroll[b->nnames++] = e;
 	}
 	b->announce = (struct dfb_timer){ .fn = announce, .arg = b };
 	dfb_loop_timer(b->loop, &b->announce, ANNOUNCE_MS);

@@ -55,6 +55,24 @@ group_free(struct broker *b, struct group *g)
 	free(g);
 }
 
+bool
+group_is_over(const struct group *g)
+{
+	return g->fleeting && g->nsubs == 0;
+}
+
+bool
+group_reap(struct broker *b, struct group *g)
+{
+	if (!group_is_over(g) || g->topic->dead)
+		return false;
+	for (uint32_t i = 0; i < g->topic->set.queues; i++)
+		if (g->cursors[i]->jobs != 0)
+			return true;
+	group_free(b, g);
+	return true;
+}
+
 static size_t
 row_key(const struct group *g, uint8_t key[4 + DFB_GROUP_MAX])
 {
@@ -178,7 +196,7 @@ found_start(struct broker *b, void *arg, uint64_t offset)
 
 	c->jobs--;
 	c->seeking = false;
-	if (c->group->topic->dead)
+	if (c->group->topic->dead || group_reap(b, c->group))
 		return;
 	cursor_place(b, c, offset);
 	deliver_ready(b, c);
@@ -376,12 +394,8 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 				c->owner->queues++;
 		}
 		group_balance(b, g);
-	} else if (g->fleeting) {
-		for (uint32_t i = 0; i < t->set.queues; i++)
-			if (g->cursors[i]->jobs != 0)
-				return; /* freed with the topic; rare: a read under way */
-		group_free(b, g);
-	}
+	} else
+		group_reap(b, g); /* or when the read that is under way ends */
 }
 
 void

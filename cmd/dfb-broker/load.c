@@ -96,6 +96,7 @@ load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 	struct loader *l = arg;
 	char name[DFB_GROUP_MAX];
 	const uint8_t *v = val;
+	struct group *g;
 	struct topic *t;
 
 	if (klen < 5 || klen - 4 >= sizeof name || vlen != 2 || v[0] != 1)
@@ -103,8 +104,15 @@ load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 	memcpy(name, (const uint8_t *)key + 4, klen - 4);
 	name[klen - 4] = '\0';
 	t = topic_by_id(l->b, be32dec(key));
-	if (t != NULL && group_new(l->b, t, name, v[1] != 0, true) == NULL)
+	if (t == NULL)
+		return 0;
+	if ((g = group_new(l->b, t, name, v[1] != 0, true)) == NULL)
 		return bad("groups");
+	/* A queue without a row (there is always one) would be read from its start. */
+	for (uint32_t i = 0; i < t->set.queues; i++) {
+		struct cursor *c = g->cursors[i];
+		c->low = c->pos = c->high = c->q->first;
+	}
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -92,9 +93,22 @@ on_stop(void *arg, bool now)
 		switch_stop(b);
 }
 
+/* A descriptor for each session and for each segment of the store. */
+static void
+raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
 static void
 init(struct broker *b)
 {
+	raise_limits();
 	RB_INIT(&b->sessions);
 	RB_INIT(&b->topics);
 	RB_INIT(&b->producers);

@@ -124,7 +124,11 @@ handle_produce(struct broker *b, struct session *s, const struct dfb_proto *m)
 	want.id = r->producer;
 	want.topic = t;
 	p = RB_FIND(producer_tree, &b->producers, &want);
-	if (p != NULL && (p->epoch > r->epoch || p->finished)) {
+	if (p != NULL && p->finished) { /* it is back before it was forgotten */
+		p->finished = false;
+		commit_dirty_producer(b, p);
+	}
+	if (p != NULL && p->epoch > r->epoch) {
 		refuse(b, s, r->stream, 0, DFB_REFUSE_STREAM, DFB_PROTO, 0,
 		    "a later session of this producer was here");
 		return;

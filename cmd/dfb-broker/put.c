@@ -137,7 +137,7 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 	pr = st->producer;
 	if (well_formed(r) == -1 || seq == 0) {
 		session_error(b, s, m->req, DFB_PROTO, "malformed records");
-		s->dead = true;
+		session_kill(b, s);
 		b->n.malformed++;
 		return;
 	}

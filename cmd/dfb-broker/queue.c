@@ -168,7 +168,7 @@ queue_trim(struct broker *b, struct queue *q)
 	if (!in_memory_only(q) || TAILQ_EMPTY(&q->topic->groups))
 		return;
 	TAILQ_FOREACH(g, &q->topic->groups, link)
-		if (g->cursors[q->index]->low < low)
+		if (!group_is_over(g) && g->cursors[q->index]->low < low)
 			low = g->cursors[q->index]->low;
 	while ((h = RB_MIN(held_tree, &q->blocks)) != NULL &&
 	    h->b->base + h->b->count <= low && (h != q->open || low == q->next)) {

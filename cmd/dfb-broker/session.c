@@ -14,6 +14,7 @@
 #define BACKLOG_SLOW ((size_t)1 << 20)
 #define UNBLOCK_MS 2
 #define GOING_MS 2
+#define GOING_TURNS 20
 #define SESSIONS_MAX 20000
 
 int
@@ -85,20 +86,51 @@ session_new(struct broker *b, const struct dfb_peer *peer)
 	return s;
 }
 
-void
-session_free(struct broker *b, struct session *s, const char *why)
+/*
+ * Not at once: whoever calls may be in the midst of it, and what a peer sent last may be
+ * readable only after the event that its connection ended.  whole: the session goes;
+ * else only what it holds.
+ */
+static void
+end_soon(struct broker *b, struct session *s, bool whole)
 {
-	struct out_frame *f;
+	if (!s->ending)
+		TAILQ_INSERT_TAIL(&b->gone, s, going_link);
+	s->ending = true;
+	s->going |= whole;
+	if (b->bury.slot == 0)
+		dfb_loop_timer(b->loop, &b->bury, GOING_MS);
+}
+
+void
+session_kill(struct broker *b, struct session *s)
+{
+	s->dead = true;
+	end_soon(b, s, false);
+}
+
+/* End what a session has under way. */
+static void
+strip(struct broker *b, struct session *s)
+{
 	struct call *c;
 
-	log_event(DFB_LOG_DEBUG, "session-end", "who=%s why=%s", dfb_log_quote(s->who),
-	    dfb_log_quote(why));
 	while (!TAILQ_EMPTY(&s->streams))
 		stream_free(b, TAILQ_FIRST(&s->streams));
 	while ((c = TAILQ_FIRST(&s->calls)) != NULL)
 		call_forget(b, c);
 	while (!TAILQ_EMPTY(&s->subs))
 		sub_free(b, TAILQ_FIRST(&s->subs), false);
+}
+
+void
+session_free(struct broker *b, struct session *s, const char *why)
+{
+	struct out_frame *f;
+
+	log_event(DFB_LOG_DEBUG, "session-end", "who=%s why=%s", dfb_log_quote(s->who),
+	    dfb_log_quote(why));
+	strip(b, s);
 	if (!STAILQ_EMPTY(&s->backlog))
 		TAILQ_REMOVE(&b->blocked, s, blocked_link);
 	while ((f = STAILQ_FIRST(&s->backlog)) != NULL) {
@@ -109,7 +141,7 @@ session_free(struct broker *b, struct session *s, const char *why)
 	if (s->answering)
 		STAILQ_REMOVE(&b->answering, s, session, answer_link);
 	dfb_buf_release(&s->answers);
-	if (s->going)
+	if (s->ending)
 		TAILQ_REMOVE(&b->gone, s, going_link);
 	if (s->peer.fd >= 0 && (size_t)s->peer.fd < b->nfds &&
 	    b->by_fd[s->peer.fd].session == s)
@@ -117,18 +149,6 @@ session_free(struct broker *b, struct session *s, const char *why)
 	RB_REMOVE(session_tree, &b->sessions, s);
 	b->nsessions--;
 	free(s);
-}
-
-/* What it sent last may be readable only after the event that its connection ended. */
-static void
-end_soon(struct broker *b, struct session *s)
-{
-	if (s->going)
-		return;
-	s->going = true;
-	TAILQ_INSERT_TAIL(&b->gone, s, going_link);
-	if (b->bury.slot == 0)
-		dfb_loop_timer(b->loop, &b->bury, GOING_MS);
 }
 
 void
@@ -141,7 +161,7 @@ session_gone(struct broker *b, int fd)
 	c = &b->by_fd[fd];
 	c->connected = false;
 	if (c->session != NULL)
-		end_soon(b, c->session);
+		end_soon(b, c->session, true);
 	c->session = NULL;
 }
 
@@ -159,19 +179,34 @@ session_place(struct broker *b, struct session *s)
 		return; /* no event will name it */
 	c = (size_t)s->peer.fd < b->nfds ? &b->by_fd[s->peer.fd] : NULL;
 	if (c == NULL || !c->connected || s->unreachable) {
-		end_soon(b, s);
+		end_soon(b, s, true);
 		return;
 	}
 	if (c->session != NULL)
-		end_soon(b, c->session);
+		end_soon(b, c->session, true);
 	c->session = s;
 }
 
 void
 session_bury(struct broker *b)
 {
-	while (!TAILQ_EMPTY(&b->gone))
-		session_free(b, TAILQ_FIRST(&b->gone), "connection ended");
+	struct session *s;
+
+	/* Frames that wait may be theirs; but not for ever. */
+	if (dfb_sock_readable(b->sock) && b->bury_waits++ < GOING_TURNS) {
+		dfb_loop_timer(b->loop, &b->bury, GOING_MS);
+		return;
+	}
+	b->bury_waits = 0;
+	while ((s = TAILQ_FIRST(&b->gone)) != NULL) {
+		if (s->going) {
+			session_free(b, s, "connection ended");
+			continue;
+		}
+		TAILQ_REMOVE(&b->gone, s, going_link);
+		s->ending = false;
+		strip(b, s);
+	}
 }
 
 /* ---- sending ---- */
@@ -190,7 +225,7 @@ wait_for_room(struct broker *b, struct session *s, struct dfb_buf *buf)
 	if (f == NULL || s->backlog_bytes + buf->len > BACKLOG_MAX) {
 		log_event(DFB_LOG_WARN, "session-stuck", "who=%s bytes=%zu",
 		    dfb_log_quote(s->who), s->backlog_bytes);
-		s->dead = true; /* its client notices silence by its own timeouts */
+		end_soon(b, s, true); /* told by ERROR 76 to what it sends next */
 		free(f);
 		return;
 	}
@@ -227,7 +262,7 @@ session_send(struct broker *b, struct session *s, const struct dfb_proto *m)
 		session_send_buf(b, s, &buf);
 	else {
 		log_event(DFB_LOG_WARN, "no-memory", "who=%s", dfb_log_quote(s->who));
-		s->dead = true;
+		session_kill(b, s);
 	}
 	dfb_buf_release(&buf);
 }

@@ -68,7 +68,7 @@ handle_ack(struct broker *b, struct session *s, const struct dfb_proto *m)
 	if (rc == -1) {
 		b->n.malformed++;
 		session_error(b, s, m->req, DFB_PROTO, "malformed ranges");
-		s->dead = true;
+		session_kill(b, s);
 	}
 	if (u != NULL)
 		deliver_sub(b, u);

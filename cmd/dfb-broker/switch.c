@@ -17,13 +17,13 @@ handle_hello(struct broker *b, struct session *s, const struct dfb_proto *m)
 {
 	if (s->hello) {
 		session_error(b, s, m->req, DFB_PROTO, "HELLO twice");
-		s->dead = true;
+		session_kill(b, s);
 		return;
 	}
 	if (m->hello.proto != DFB_PROTO_VERSION) {
 		session_error(b, s, m->req, DFB_PROTO, "broker %s speaks protocol %d, not "
 		    "%u", b->cf.name, DFB_PROTO_VERSION, m->hello.proto);
-		s->dead = true;
+		session_kill(b, s);
 		return;
 	}
 	s->hello = true;
@@ -64,7 +64,7 @@ handle(struct broker *b, struct session *s, const struct dfb_proto *m)
 		b->n.malformed++;
 		session_error(b, s, m->req, DFB_PROTO, "a broker does not take %s",
 		    dfb_proto_name(m->type));
-		s->dead = true;
+		session_kill(b, s);
 	}
 }
 
@@ -82,43 +82,57 @@ drain_events(struct broker *b)
 }
 
 static void
-take_from(struct broker *b, struct session *s, const struct dfb_frame *f)
+refuse_frame(struct broker *b, struct session *s, const struct dfb_frame *f, const char *why)
 {
-	const char *why = "a message in several parts";
-	struct dfb_proto m;
+	struct dfb_proto m = { .type = DFB_M_ERROR, .status = DFB_PROTO,
+		.error = { .reason = dfb_str(why) } };
+	struct dfb_buf buf = { 0 };
 
-	if (s->dead)
+	b->n.malformed++;
+	log_event(DFB_LOG_WARN, "malformed", "who=%s bytes=%zu why=%s",
+	    dfb_log_quote(s != NULL ? s->who : "stranger"), f->len, dfb_log_quote(why));
+	if (s != NULL) {
+		session_send(b, s, &m);
+		session_kill(b, s);
+	} else if (dfb_proto_encode(&m, &buf) == 0)
+		(void)dfb_sock_send(b->sock, &f->peer, buf.data, buf.len);
+	dfb_buf_release(&buf);
+}
+
+/* A session begins with HELLO; what else comes first is answered, and forgotten. */
+static void
+begin(struct broker *b, const struct dfb_frame *f, const struct dfb_proto *m)
+{
+	struct session *s = session_new(b, &f->peer);
+
+	if (s == NULL)
 		return;
-	if (f->data == NULL || dfb_proto_decode(f->data, f->len, &m, &why) == -1 ||
-	    (!s->hello && m.type != DFB_M_HELLO && (why = "HELLO must come first") != NULL)) {
-		b->n.malformed++;
-		log_event(DFB_LOG_WARN, "malformed", "who=%s bytes=%zu why=%s",
-		    dfb_log_quote(s->who), f->len, dfb_log_quote(why));
-		session_error(b, s, 0, DFB_PROTO, "%s", why);
-		s->dead = true;
-		return;
-	}
-	handle(b, s, &m);
+	/* For session_place: what happened to connections is known, here and in
+	 * ZeroMQ, up to now; and HELLO is always answered. */
+	drain_events(b);
+	(void)dfb_sock_readable(b->sock);
+	handle(b, s, m);
+	session_place(b, s);
 }
 
 static void
 take(struct broker *b, const struct dfb_frame *f)
 {
 	struct session *s = session_find(b, &f->peer);
+	const char *why = "a message in several parts";
+	struct dfb_proto m;
 
 	b->n.frames++;
-	if (s != NULL) {
-		take_from(b, s, f);
+	if (s != NULL && s->dead)
 		return;
-	}
-	if ((s = session_new(b, &f->peer)) == NULL)
-		return;
-	/* For session_place: what happened to connections is known, here and in
-	 * ZeroMQ, up to now; and the first frame is always answered. */
-	drain_events(b);
-	(void)dfb_sock_readable(b->sock);
-	take_from(b, s, f);
-	session_place(b, s);
+	if (f->data == NULL || dfb_proto_decode(f->data, f->len, &m, &why) == -1)
+		refuse_frame(b, s, f, why);
+	else if (s != NULL)
+		handle(b, s, &m);
+	else if (m.type == DFB_M_HELLO)
+		begin(b, f, &m);
+	else
+		refuse_frame(b, NULL, f, "HELLO must come first");
 }
 
 static void

@@ -91,6 +91,8 @@ topic_grow(struct broker *b, struct topic *t, uint32_t queues)
 		TAILQ_FOREACH(g, &t->groups, link)
 			if ((g->cursors[i] = cursor_new(b, g, t->queues[i])) == NULL)
 				fail_stop(b, "no memory for a queue");
+			else
+				commit_dirty_cursor(b, g->cursors[i]);
 		t->set.queues = i + 1;
 	}
 	TAILQ_FOREACH(g, &t->groups, link)

@@ -55,6 +55,8 @@ is_needed(void *arg, uint64_t id, uint64_t next)
 	if (q == NULL)
 		return 0; /* its topic was deleted */
 	TAILQ_FOREACH(g, &q->topic->groups, link) {
+		if (group_is_over(g))
+			continue;
 		if (g->cursors[q->index]->low < next)
 			return 1;
 		consumed |= g->kept;
@@ -118,6 +120,11 @@ drop_now(struct broker *b, void *arg)
 {
 	struct drop *d = arg;
 
+	if (b->stopping) {
+		b->dropping = false;
+		free(d);
+		return;
+	}
 	d->job = (struct dfb_job){ .run = run_drop, .done = dropped };
 	dfb_worker_submit(b->committer, &d->job);
 }

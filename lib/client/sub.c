@@ -210,17 +210,19 @@ subscribe(struct dfb_sub *s)
 	s->drained = false;
 }
 
-static void
+static bool
 part(struct dfb_sub *s)
 {
 	struct dfb_proto m = { .type = DFB_M_LEAVE, .req = s->user.handle,
 		.leave.sub = s->user.handle };
 
-	if (s->state != DFB_SUB_IDLE &&
-	    dfb_conn_send(dfb_link_conn(s->user.link), &m) == 0)
+	if (s->state == DFB_SUB_IDLE || !dfb_link_is_up(s->user.link))
+		s->state = DFB_SUB_OVER;
+	else if (dfb_conn_send(dfb_link_conn(s->user.link), &m) == 0)
 		s->state = DFB_SUB_LEAVING;
 	else
-		s->state = DFB_SUB_OVER;
+		return false; /* its queue is full: again */
+	return true;
 }
 
 bool
@@ -231,8 +233,8 @@ dfb_sub_serve(struct dfb_sub *s)
 	if ((s->nranges != 0 || s->replies.len != 0) && !dfb_acks_flush(s))
 		return false;
 	if (s->consumer->leaving)
-		part(s);
-	else if (s->state == DFB_SUB_IDLE && !s->consumer->over &&
+		return part(s);
+	if (s->state == DFB_SUB_IDLE && !s->consumer->over &&
 	    dfb_link_is_up(s->user.link) &&
 	    (s->retry_at == 0 || s->retry_at <= dfb_client_now())) {
 		s->retry_at = 0;
