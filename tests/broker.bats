@@ -304,3 +304,43 @@ lag_of() { group_json "$1" "$2" | jq -r 'if type == "array" then .[0] else . end
 	run_status 64 dfb-broker --region A10 --segment lots 2>err
 	run_status 77 dfb-broker --region A10 --data d --bind tcp://127.0.0.1:0 2>err
 }
+
+@test "consumers that die while the backlog is read from the disk: nothing is skipped" {
+	dfb-ctl topic create A10-x
+	seq 300000 >in
+	dfb-send A10-x in
+	old=$(broker_pid)
+	kill -9 "$old" # nothing is in memory now
+	wait_for "[ \$(broker_pid) -ne $old ]"
+	mkfifo stuck
+	for n in $(seq 20); do
+		rm -f started
+		dfb-recv -g g --credit 100000 A10-x -- sh -c 'echo >started; cat <stuck' &
+		receiver=$!
+		wait_for "[ -e started ]"
+		kill -9 $receiver
+		wait $receiver || true
+	done
+	run_status 0 dfb-recv -g g -e A10-x >out
+	cmp in out
+}
+
+@test "queues that are added keep their place over a restart" {
+	dfb-ctl topic create A10-x
+	seq 10 | dfb-send A10-x
+	run_status 0 dfb-recv -g g -e A10-x >out
+	dfb-ctl topic set A10-x --queues 4
+	seq 11 1000 | dfb-send A10-x
+	kill -9 "$(broker_pid)"
+	run_status 0 dfb-recv -g g -e A10-x >>out
+	sort -n out | cmp - <(seq 1000)
+}
+
+@test "sessions end with their connections" {
+	dfb-ctl topic create A10-x --durability memory
+	for n in $(seq 60); do
+		dfb-send -m x A10-x
+		timeout -s KILL 0.0$((n % 9 + 1)) dfb-send -m x A10-x || true
+	done
+	wait_for "[ \$(stat_of sessions) -eq 1 ]"
+}
