@@ -267,6 +267,7 @@ struct broker {
 	bool draining, stopping, failed;
 	uint64_t free_bytes, total_bytes;
 	bool full;
+	uint64_t spent;            /* bytes taken since free_bytes was read */
 
 	struct session_tree sessions;
 	struct connection *by_fd;

@@ -122,6 +122,7 @@ init(struct broker *b)
 	STAILQ_INIT(&b->dirty_queues);
 	STAILQ_INIT(&b->dirty_producers);
 	STAILQ_INIT(&b->confirms);
+	b->free_bytes = UINT64_MAX; /* until the keeper has looked */
 	b->incarnation = dfb_wall_ms();
 	b->wall = b->incarnation;
 	b->now = dfb_mono_ms();

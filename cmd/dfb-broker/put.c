@@ -7,6 +7,9 @@
 
 /* Bytes waiting for the disk, over all senders.  Each sender's own window is smaller. */
 #define PENDING_MAX ((size_t)64 << 20)
+/* What a byte taken may need on the disk, at worst: in the log, in a page, and in the log
+ * again when a page is split. */
+#define SPACE_PER_BYTE 3
 #define PENDING_SOFT ((size_t)16 << 20)
 #define MEMORY_MAX ((size_t)256 << 20)
 
@@ -23,7 +26,7 @@ broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 			return NULL;
 		return "storage full: memory topics hold their limit";
 	}
-	if (b->full) {
+	if (b->full || b->free_bytes < b->cf.min_free + b->spent * SPACE_PER_BYTE) {
 		snprintf(why, sizeof why, "storage full: %llu MiB free, %llu MiB are kept free",
 		    (unsigned long long)b->free_bytes >> 20,
 		    (unsigned long long)b->cf.min_free >> 20);

@@ -108,6 +108,7 @@ queue_append(struct broker *b, struct queue *q, const uint8_t *rec, size_t len,
 		b->memory_used += h->b->cap - cap;
 	else {
 		b->pending_bytes += len;
+		b->spent += len;
 		commit_dirty_queue(b, q);
 	}
 	q->topic->in++;

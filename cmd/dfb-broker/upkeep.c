@@ -17,7 +17,7 @@
 struct upkeep {
 	struct dfb_job job;
 	struct broker *b;
-	uint64_t free_bytes, total;
+	uint64_t free_bytes, total, spent;
 	int rc;
 };
 
@@ -195,6 +195,7 @@ done(struct dfb_job *job)
 	if (u->rc != 0)
 		fail_stop(b, "the store failed: it cannot be checkpointed");
 	b->free_bytes = u->free_bytes;
+	b->spent = b->pending_bytes + (b->spent - u->spent);
 	b->total_bytes = u->total;
 	full = u->free_bytes < b->cf.min_free;
 	if (full != b->full)
@@ -223,6 +224,7 @@ turn(struct dfb_timer *t, void *arg)
 		return;
 	}
 	u->b = b;
+	u->spent = b->spent;
 	u->job = (struct dfb_job){ .run = run, .done = done };
 	b->keeping = true;
 	dfb_worker_submit(b->keeper, &u->job);
