@@ -297,6 +297,8 @@ lag_of() { group_json "$1" "$2" | jq -r 'if type == "array" then .[0] else . end
 	assert_match other "$(cat err)"
 	run_status 75 dfb-broker --region A10 --data "$BUS/data/b1" --bind "ipc://$BUS/o.sock" 2>err
 	assert_match "in use" "$(cat err)"
+	run_status 65 dfb-names --data "$BUS/data/b1" --bind "ipc://$BUS/o.sock" 2>err
+	assert_match "data of dfb-broker" "$(cat err)"
 	touch file
 	run dfb-broker --region A10 --data file --bind "ipc://$BUS/o.sock"
 	[ "$status" -ne 0 ]
@@ -343,4 +345,52 @@ lag_of() { group_json "$1" "$2" | jq -r 'if type == "array" then .[0] else . end
 		timeout -s KILL 0.0$((n % 9 + 1)) dfb-send -m x A10-x || true
 	done
 	wait_for "[ \$(stat_of sessions) -eq 1 ]"
+}
+
+@test "lost files of the store are noticed, and nothing is dropped" {
+	dfb-ctl topic create A10-x
+	seq 100 | dfb-send A10-x
+	run_status 0 dfb-recv -g g -c 10 A10-x >out
+	bus_data=$BUS/data/b1
+	mkdir copy
+	kill -STOP "$UP" # so that it starts nothing meanwhile
+	pid=$(broker_pid)
+	kill -TERM "$pid"
+	wait_for "! kill -0 $pid || grep -q stopped $BUS/log/b1.log"
+	cp -r "$bus_data"/. copy
+	kill -CONT "$UP"
+	cp -r copy one
+	rm one/tables.db
+	run_status 74 dfb-broker --region A10 --data one --bind "ipc://$BUS/o.sock" --names '' 2>err
+	assert_match "tables.db" "$(cat err)"
+	ls one/seg-000001.db
+	cp -r copy two
+	rm two/seg-000001.db
+	run_status 74 dfb-broker --region A10 --data two --bind "ipc://$BUS/o.sock" --names '' 2>err
+	assert_match "missing" "$(cat err)"
+}
+
+@test "a second broker of the same name is refused while the first is up" {
+	dfb-ctl topic create A10-x
+	daemon_start twin dfb-broker --region A10 --data twin --bind "ipc://$BUS/twin.sock" \
+	    --names "$DFB_NAMES"
+	grep enroll-refused "$BATS_TEST_TMPDIR/twin.log"
+	dfb-send -m x A10-x
+	assert_eq 1 "$(dfb-ctl --json broker list | jq length)"
+	daemons_stop
+}
+
+@test "a backlog's lag is told truly after a crash of an async topic" {
+	dfb-ctl topic create A10-x --durability async
+	seq 100 | dfb-send A10-x
+	run_status 0 dfb-recv -g g -c 10 A10-x >out
+	old=$(broker_pid)
+	kill -9 "$old"
+	wait_for "[ \$(broker_pid) -ne $old ]"
+	wait_for "dfb-ctl ping b1"
+	assert_eq 90 "$(lag_of A10-x g)"
+	dfb-send -m more A10-x
+	assert_eq 91 "$(lag_of A10-x g)"
+	run_status 0 dfb-recv -g g -e A10-x >>out
+	{ seq 100; echo more; } | cmp - out
 }

@@ -249,3 +249,10 @@ b" "$(sort got)"
 	got A10-x
 	sort -n got | cmp - in
 }
+
+@test "standard input that is closed is 74, at once" {
+	run_status 74 dfb-send A10-x <&-
+	[[ $output == *'standard input'* ]]
+	run_status 74 dfb-call A10-x <&-
+	run_status 64 dfb-send -m a -m b A10-x
+}

@@ -66,9 +66,14 @@ dfb_input_unreadable(char *const *names, size_t n)
 {
 	struct stat st;
 
+	if (n == 0 && fcntl(STDIN_FILENO, F_GETFD) == -1)
+		return "standard input";
 	for (size_t i = 0; i < n; i++) {
-		if (is_stdin(names[i]))
+		if (is_stdin(names[i])) {
+			if (fcntl(STDIN_FILENO, F_GETFD) == -1)
+				return "standard input";
 			continue;
+		}
 		if (stat(names[i], &st) == -1 || euidaccess(names[i], R_OK) == -1)
 			return names[i];
 		if (S_ISDIR(st.st_mode)) {

@@ -108,7 +108,7 @@ describe(struct broker *b, struct topic *t)
 
 	for (uint32_t i = 0; i < t->set.queues; i++) {
 		struct queue *q = t->queues[i];
-		messages += q->next - q->first;
+		messages += queue_count(q, q->first, q->next);
 		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I}",
 		    "queue", (json_int_t)i, "first", (json_int_t)q->first,
 		    "next", (json_int_t)q->next, "committed", (json_int_t)queue_limit(q)));
@@ -116,7 +116,8 @@ describe(struct broker *b, struct topic *t)
 	TAILQ_FOREACH(g, &t->groups, link) {
 		uint64_t lag = 0;
 		for (uint32_t i = 0; i < t->set.queues; i++)
-			lag += t->queues[i]->next - g->cursors[i]->low;
+			lag += queue_count(t->queues[i], g->cursors[i]->low,
+			    t->queues[i]->next);
 		if (lag > waiting)
 			waiting = lag;
 		groups += !g->broadcast || g->kept;

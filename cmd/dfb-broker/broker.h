@@ -65,6 +65,7 @@ struct queue {
 	uint64_t first;          /* oldest offset that may still be there */
 	uint64_t next;           /* the next message's offset */
 	uint64_t committed;      /* everything below is in the store */
+	uint64_t gap_from, gap_to; /* offsets that were skipped at the start */
 	uint64_t floor;          /* stored: next is never below, after a restart */
 	struct held_tree blocks;
 	struct held *open;
@@ -360,6 +361,7 @@ void queue_free(struct broker *, struct queue *);
 uint64_t queue_append(struct broker *, struct queue *, const uint8_t *rec, size_t len,
     bool special, uint8_t **where);
 uint64_t queue_limit(const struct queue *); /* what may be delivered ends here */
+uint64_t queue_count(const struct queue *, uint64_t from, uint64_t to); /* messages */
 struct dfb_block *queue_find(struct queue *, uint64_t offset);
 void queue_seal(struct queue *);
 void queue_stored(struct broker *, struct held *);

@@ -133,7 +133,17 @@ load_offset(void *arg, const void *key, size_t klen, const void *val, size_t vle
 	queue = be32dec((const uint8_t *)key + 4);
 	if (t == NULL || queue >= t->set.queues || (g = group_find(t, name)) == NULL)
 		return 0;
-	return cursor_load(l->b, g->cursors[queue], val, vlen) == 0 ? 0 : bad("offsets");
+	if (cursor_load(l->b, g->cursors[queue], val, vlen) == -1)
+		return bad("offsets");
+	if (t->set.durability != DFB_MEMORY && g->cursors[queue]->low > t->queues[queue]->next) {
+		log_errx("group '%s' has queue %u of '%s' up to %llu, but the store only "
+		    "has it up to %llu: a file of the data directory is missing, restore "
+		    "it", name, queue, t->name,
+		    (unsigned long long)g->cursors[queue]->low,
+		    (unsigned long long)t->queues[queue]->next);
+		return -2;
+	}
+	return 0;
 }
 
 static int
@@ -177,8 +187,10 @@ place_queues(struct loader *l)
 				q->next = q->floor;
 			if (t->set.durability == DFB_MEMORY)
 				q->first = q->next;
-			else if (t->set.durability == DFB_ASYNC && !l->clean)
-				q->next += ASYNC_SKIP;
+			else if (t->set.durability == DFB_ASYNC && !l->clean) {
+				q->gap_from = q->next;
+				q->gap_to = q->next += ASYNC_SKIP;
+			}
 			q->committed = q->next;
 		}
 	return 0;

@@ -130,6 +130,15 @@ queue_limit(const struct queue *q)
 	return q->topic->set.durability == DFB_COMMIT ? q->committed : q->next;
 }
 
+uint64_t
+queue_count(const struct queue *q, uint64_t from, uint64_t to)
+{
+	uint64_t a = from > q->gap_from ? from : q->gap_from;
+	uint64_t b = to < q->gap_to ? to : q->gap_to;
+
+	return to - from - (b > a ? b - a : 0);
+}
+
 struct dfb_block *
 queue_find(struct queue *q, uint64_t offset)
 {

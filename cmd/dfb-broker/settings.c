@@ -88,7 +88,7 @@ settings_from_json(struct settings *s, json_t *j, char *why)
 
 	if ((rc = number(j, "queues", 1, QUEUES_MAX, &n, why)) == 1)
 		s->queues = (uint32_t)n;
-	if (rc != -1 && (rc = number(j, "max_body", 0, DFB_BODY_MAX_LIMIT, &n, why)) == 1)
+	if (rc != -1 && (rc = number(j, "max_body", 1, DFB_BODY_MAX_LIMIT, &n, why)) == 1)
 		s->max_body = (uint32_t)n;
 	if (rc != -1 && (rc = number(j, "retries", 1, 1000, &n, why)) == 1)
 		s->retries = (uint32_t)n;

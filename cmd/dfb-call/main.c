@@ -51,6 +51,8 @@ options(struct args *a, struct call *k, struct dfb_opts *o, int argc, char **arg
 			k->window = (uint32_t)dfb_opt_count(o, 1, WINDOW_MAX);
 			break;
 		case 'm':
+			if (a->text != NULL)
+				dfb_usage(o, "-m more than once");
 			a->text = o->arg;
 			break;
 		default:

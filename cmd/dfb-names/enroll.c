@@ -197,6 +197,13 @@ entry_for(struct names *n, struct names_session *s, const struct dfb_proto *m,
 		    "enrolled: %s is started twice, or its clock was set back", name, name);
 		return NULL;
 	}
+	/* On the same endpoint it is the same daemon, started again. */
+	if (e != NULL && e->facts.incarnation != f->incarnation && e->session != NULL &&
+	    e->session != s && strcmp(e->facts.endpoint, f->endpoint) != 0) {
+		names_refuse(n, s, m->req, DFB_AGAIN, "another %s '%s' is up, at %s: give "
+		    "one of them another --name", e->facts.kind, name, e->facts.endpoint);
+		return NULL;
+	}
 	/* What changed while the connection was down is not known here. */
 	if (m->enroll.full == 0 && (e == NULL || e->session != s ||
 	    e->facts.incarnation != f->incarnation)) {

@@ -91,14 +91,18 @@ proc_condemn(struct proc *p, int signo, const char *why)
 	dfb_loop_timer(p->recv->loop, &p->life, KILL_MS);
 }
 
-/* Those that it got whole may have done harm; the others it never saw: they stay, first
- * in the stream to the next one. */
+/*
+ * The first that is unanswered was the one at work when it ended: that costs it a try.  Those
+ * behind it, got whole, are given back as they were; what it never saw stays, first in the
+ * stream to the next process.
+ */
 static void
 give_back(struct proc *p, const char *reason)
 {
 	struct child *c = &p->child;
 	uint64_t base = c->written - c->in_at, cut = p->queued;
 	struct entry *e, *next;
+	bool blamed = false;
 
 	for (e = TAILQ_FIRST(&p->entries.list); e != NULL; e = next) {
 		next = TAILQ_NEXT(e, link);
@@ -109,8 +113,11 @@ give_back(struct proc *p, const char *reason)
 			e->end -= cut;
 			continue;
 		}
-		if (!e->settled && reason != NULL)
-			dfb_consumer_nack(e->consumer, &e->delivery, DFB_RETRY, reason);
+		if (!e->settled && reason != NULL) {
+			dfb_consumer_nack(e->consumer, &e->delivery,
+			    blamed ? DFB_RELEASE : DFB_RETRY, reason);
+			blamed = true;
+		}
 		entries_remove(&p->entries, e);
 	}
 	dfb_buf_consume(&c->in, (size_t)(cut - base));

@@ -66,6 +66,8 @@ options(struct args *a, struct send *s, struct dfb_opts *o, int argc, char **arg
 			a->producer.atomic = s->atomic = true;
 			break;
 		case 'm':
+			if (a->text != NULL)
+				dfb_usage(o, "-m more than once");
 			a->text = o->arg;
 			break;
 		case LETTER_NO_WAIT:
@@ -177,8 +179,8 @@ main(int argc, char **argv)
 	const char *name;
 
 	options(&a, &s, &o, argc, argv);
-	if ((name = dfb_input_unreadable(a.files, a.nfiles)) != NULL) {
-		log_err("cannot read '%s'", name);
+	if (a.text == NULL && (name = dfb_input_unreadable(a.files, a.nfiles)) != NULL) {
+		log_err("nothing was sent: cannot read '%s'", name);
 		return DFB_IOERR;
 	}
 	s.dfb = dfb_tool_open(&a.tool, &o);

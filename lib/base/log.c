@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/parse.h"
+
 #define LINE_MAX_LEN 2048
 
 static struct {
@@ -61,9 +64,13 @@ emit(enum dfb_log_level level, const char *event, const char *text)
 	if (!state.daemon)
 		n = snprintf(line, sizeof line, "%s: %s\n", state.prog, text);
 	else {
-		char pri[8] = "";
+		char pri[40] = "", when[25];
+		/* The journal knows the time itself. */
 		if (state.journal)
 			snprintf(pri, sizeof pri, "<%d>", (int)level);
+		else
+			snprintf(pri, sizeof pri, "ts=%s ",
+			    dfb_format_when(dfb_wall_ms(), when));
 		n = snprintf(line, sizeof line, "%slevel=%s event=%s %s\n", pri,
 		    names[level], event, text);
 	}

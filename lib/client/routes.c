@@ -1,7 +1,9 @@
 #include "client/routes.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -182,6 +184,14 @@ dfb_dest_unwatch(struct dfb_watch *w)
 	free(t);
 }
 
+/* Whether the only name server has a socket here that this user may not write to. */
+static bool
+is_denied(const char *list)
+{
+	return strncmp(list, "ipc://", 6) == 0 && strchr(list, ',') == NULL &&
+	    access(list + 6, W_OK) == -1 && errno == EACCES;
+}
+
 enum dfb_status
 dfb_dest_verdict(const struct dfb_dest *t, uint64_t waited_ms, uint64_t *left_ms,
     char *why, size_t size)
@@ -197,9 +207,14 @@ dfb_dest_verdict(const struct dfb_dest *t, uint64_t waited_ms, uint64_t *left_ms
 		return t->refused;
 	}
 	if (t->answered && !t->known) {
-		snprintf(why, size, "no broker serves '%s'; create it with 'dfb-ctl "
-		    "topic create'", t->text);
+		snprintf(why, size, "no broker serves '%s': its broker is not up, or it "
+		    "does not exist ('dfb-ctl topic create')", t->text);
 		return DFB_NOBODY;
+	}
+	if (!t->answered && !dfb_names_ever(d->names) && is_denied(dfb_names_list(d->names))) {
+		snprintf(why, size, "no permission for %s: whoever may use the bus must be "
+		    "allowed to write to the socket", dfb_names_list(d->names));
+		return DFB_DENIED;
 	}
 	limit = t->answered || dfb_names_ever(d->names) ? d->wait_ms : d->first_wait_ms;
 	if (waited_ms < limit) {

@@ -236,6 +236,8 @@ on_confirm(struct dfb_producer *p, uint64_t seq)
 static void
 hold(struct dfb_producer *p, uint32_t wait_ms, const char *reason)
 {
+	if (p->backoff_ms == 0 && *reason != '\0')
+		dfb_notice(p->dfb, "broker %s: %s; waiting", p->broker, reason);
 	p->backoff_ms = p->backoff_ms == 0 ? BACKOFF_MS : p->backoff_ms * 2;
 	if (p->backoff_ms > BACKOFF_MAX_MS)
 		p->backoff_ms = BACKOFF_MAX_MS;

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,16 +85,46 @@ is_fresh(const char *dir)
 	return fresh;
 }
 
+/* The second line says whose it is (absent: nobody minds).  1, or -1 refused. */
+static int
+check_owner(const char *dir, char *line, const char *owner, int *status)
+{
+	line[strcspn(line, "\n")] = '\0';
+	if (*line == '\0' || owner == NULL || strcmp(line, owner) == 0)
+		return 1;
+	*status = DFB_BADINPUT;
+	log_errx("'%s' is the data of %s: give another directory", dir, line);
+	return -1;
+}
+
+/* Messages without the tables that name them: files were lost. */
+static bool
+is_robbed(const char *dir)
+{
+	bool tables = false, segments = false;
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	if (d == NULL)
+		return false;
+	while ((e = readdir(d)) != NULL) {
+		tables |= strcmp(e->d_name, "tables.db") == 0;
+		segments |= strncmp(e->d_name, "seg-", 4) == 0;
+	}
+	closedir(d);
+	return segments && !tables;
+}
+
 /* The version file: 1 ours, 0 none in a fresh directory, -1 refused. */
 static int
-check_version(const char *dir, int *status)
+check_version(const char *dir, const char *owner, int *status)
 {
 	char text[64];
 	ssize_t n = read_small(dir, VERSION_FILE, text, sizeof text);
 
 	if (n >= 0) {
-		if (strcmp(text, VERSION_TEXT) == 0)
-			return 1;
+		if (strncmp(text, VERSION_TEXT, strlen(VERSION_TEXT)) == 0)
+			return check_owner(dir, text + strlen(VERSION_TEXT), owner, status);
 		text[strcspn(text, "\n")] = '\0';
 		*status = DFB_BADINPUT;
 		log_errx("'%s' holds \"%s\", this program reads \"%.*s\": use the "
@@ -118,7 +149,7 @@ check_version(const char *dir, int *status)
 /* The version file comes before anything of Berkeley DB's, whole or not at all: a
  * directory that a crash left half made opens the next time. */
 static int
-write_version(const char *dir)
+write_version(const char *dir, const char *owner)
 {
 	char *name = NULL, *tmp = NULL;
 	int fd = -1, dfd = -1, ret = -1;
@@ -133,10 +164,9 @@ write_version(const char *dir)
 	}
 	if ((fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) == -1)
 		goto done;
-	if (write(fd, VERSION_TEXT, strlen(VERSION_TEXT)) != (ssize_t)strlen(VERSION_TEXT)) {
-		errno = ENOSPC;
+	if (dprintf(fd, "%s%s%s", VERSION_TEXT, owner != NULL ? owner : "",
+	    owner != NULL ? "\n" : "") < 0)
 		goto done;
-	}
 	if (fsync(fd) == -1 || rename(tmp, name) == -1 ||
 	    (dfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1 ||
 	    fsync(dfd) == -1)
@@ -206,16 +236,22 @@ dfb_store_dir_open(struct dfb_store *s, const char *owner, int *status)
 	}
 	/* Looked at first, so that a foreign directory stays untouched, and again under
 	 * the lock. */
-	if (check_version(s->dir, status) == -1 || take_lock(s, owner, status) == -1)
+	if (check_version(s->dir, owner, status) == -1 || take_lock(s, owner, status) == -1)
 		return -1;
-	switch (check_version(s->dir, status)) {
+	switch (check_version(s->dir, owner, status)) {
 	case -1:
 		return -1;
 	case 0:
-		if (write_version(s->dir) == -1) {
+		if (write_version(s->dir, owner) == -1) {
 			*status = sys_status(errno);
 			return -1;
 		}
+		return 0;
+	}
+	if (is_robbed(s->dir)) {
+		errno = 0;
+		return refuse(status, DFB_IOERR, "'%s' has segments but no tables.db: files "
+		    "were lost, restore them or give another directory", s->dir);
 	}
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "store/internal.h"
 #include "store/store.h"
 
+#include <string.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -77,13 +78,22 @@ dfb_store_ok(const struct dfb_store *s)
 	return !s->failed;
 }
 
+/* Of one failure it may say a thousand things. */
+#define COMPLAINTS_MAX 8
+
 static void
 on_error(const DB_ENV *env, const char *prefix, const char *msg)
 {
-	const struct dfb_store *s = env->app_private;
+	struct dfb_store *s = env->app_private;
 
 	(void)prefix;
-	if (dfb_store_ok(s)) /* what follows a failure adds nothing */
+	/* Berkeley DB's own status does not tell a full disk from a damaged one. */
+	if (strstr(msg, strerror(ENOSPC)) != NULL)
+		s->cause = ENOSPC;
+	else if (strstr(msg, strerror(ENOMEM)) != NULL)
+		s->cause = ENOMEM;
+	/* What follows a failure adds nothing. */
+	if (dfb_store_ok(s) && s->complaints++ < COMPLAINTS_MAX)
 		log_errx("store '%s': %s", s->dir, msg);
 }
 
@@ -144,9 +154,14 @@ dfb_store_env_open(struct dfb_store *s, size_t cache, int *status)
 		return dfb_store_open_fail(s, e, status, "configure Berkeley DB");
 	e = s->env->open(s->env, s->dir, DB_CREATE | DB_PRIVATE | DB_THREAD | DB_RECOVER |
 	    DB_INIT_MPOOL | DB_INIT_LOG | DB_INIT_TXN | DB_INIT_LOCK, 0600);
+	if (e != 0 && s->cause != 0)
+		return dfb_store_open_fail(s, s->cause, status, s->cause == ENOSPC ?
+		    "open or recover: make room on its disk" :
+		    "open or recover: make its --cache smaller");
 	if (e != 0)
 		return dfb_store_open_fail(s, e, status, "open or recover (its files may be "
 		    "damaged: restore a backup, or give another directory)");
+	s->complaints = 0;
 	return 0;
 }
 

@@ -112,6 +112,8 @@ struct dfb_store {
 	bool has_segments;
 	uint64_t segment_bytes;
 	atomic_bool failed; /* nothing works any more; said once */
+	atomic_int cause;   /* errno that Berkeley DB hid, or 0 */
+	atomic_uint complaints;
 
 	pthread_mutex_t mutex; /* for what follows; never held over I/O */
 	pthread_cond_t idle;   /* a segment's readers went to 0 */

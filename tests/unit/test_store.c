@@ -129,7 +129,7 @@ open_and_die(int err)
 {
 	static const char *const tables[] = { "a", NULL };
 	struct dfb_store_config c = { .dir = dir, .tables = tables, .segments = true,
-	    .owner = "test-two" };
+	    .owner = "test-one" };
 	struct dfb_store *s;
 	int status = -1;
 
@@ -652,7 +652,7 @@ static void
 a_store_without_segments_takes_no_block(void **state)
 {
 	static const char *const tables[] = { "t", NULL };
-	struct dfb_store_config c = { .dir = dir, .tables = tables, .owner = "t" };
+	struct dfb_store_config c = { .dir = dir, .tables = tables, .owner = "test-one" };
 	struct dfb_block *block = make_block(1, 0, 1, 10, 1, 0);
 	struct dfb_batch *b = dfb_batch_new();
 	struct dfb_store *s;
