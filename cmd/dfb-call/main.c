@@ -101,6 +101,10 @@ main(int argc, char **argv)
 	k.report.in = &k.in;
 	options(&a, &k, &o, argc, argv);
 	choose_framing(&a, &k, &o);
+	if (a.text == NULL && dfb_input_unreadable(NULL, 0) != NULL) {
+		log_err("cannot read standard input");
+		return DFB_IOERR;
+	}
 	k.one = k.options.has_id;
 	k.dfb = dfb_tool_open(&a.tool, &o);
 	if ((st = dfb_caller_open(k.dfb, a.dest, &k.caller)) != DFB_OK) {
