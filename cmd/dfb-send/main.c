@@ -188,7 +188,7 @@ main(int argc, char **argv)
 	a.producer.arg = &s;
 	if ((st = dfb_producer_open(s.dfb, &a.producer, &s.producer)) != DFB_OK) {
 		log_errx("%s", dfb_error(s.dfb));
-		return st;
+		return (int)st;
 	}
 	open_input(&s, &a, dfb_client_loop(s.dfb));
 	/* While nothing was sent yet, a signal may just end the program. */
