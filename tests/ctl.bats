@@ -176,6 +176,7 @@ start_second() {
 	start_second
 	run_status 0 dfb-ctl topic create A10-x --queues 2
 	assert_eq 'b1 b2' "$(json 'map(.broker) | join(" ")' dfb-ctl route A10-x -J)"
+	run_status 1 dfb-recv -g g -e A10-x # the group is on both
 	seq 20 | dfb-send A10-x
 	dfb-recv -g g -c 8 A10-x >/dev/null
 	assert_eq 'b1,b2 4 20' "$(dfb-ctl topic list | awk 'NR == 2 { print $2, $3, $4 }')"

@@ -76,6 +76,14 @@ have_block(struct broker *b, void *arg, struct dfb_block *blk)
 	c->cur_at = DFB_BLOCK_HEADER;
 }
 
+/* Below it, an offset that a read of the store does not find is not there.  An async queue
+ * delivers beyond it, from memory. */
+static uint64_t
+stored_limit(const struct queue *q)
+{
+	return q->topic->set.durability == DFB_MEMORY ? q->next : q->committed;
+}
+
 /* The block that pos is in, with cur_at at its record; false: not now. */
 static bool
 load_block(struct broker *b, struct cursor *c)
@@ -88,7 +96,7 @@ load_block(struct broker *b, struct cursor *c)
 			if (!c->reading) {
 				c->reading = true;
 				c->fetch_offset = c->pos;
-				c->fetch_limit = queue_limit(c->q);
+				c->fetch_limit = stored_limit(c->q);
 				c->jobs++;
 				reader_fetch(b, c->q, c->pos, have_block, c);
 			}

@@ -55,6 +55,7 @@ names_malformed(struct names *n, struct names_session *s, uint32_t req, const ch
 	error(n, s, req, DFB_PROTO, why);
 	s->dead = true;
 	watch_remove_all(&n->watches, s);
+	held_remove_all(n, s);
 }
 
 static void

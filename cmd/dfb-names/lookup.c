@@ -27,9 +27,19 @@ routes(struct names *n, const char *dest, uint32_t req, struct dfb_buf *out)
 }
 
 void
-names_lookup(struct names *n, struct names_session *s, const struct dfb_proto *m)
+names_answer_routes(struct names *n, struct names_session *s, const char *dest,
+    uint32_t req)
 {
 	struct dfb_buf buf = { 0 };
+
+	if (routes(n, dest, req, &buf) == 0)
+		session_send(n, s, &buf);
+	dfb_buf_release(&buf);
+}
+
+void
+names_lookup(struct names *n, struct names_session *s, const struct dfb_proto *m)
+{
 	char dest[DFB_TOPIC_MAX];
 
 	n->stats.lookups++;
@@ -49,9 +59,8 @@ names_lookup(struct names *n, struct names_session *s, const struct dfb_proto *m
 			return;
 		}
 	}
-	if (routes(n, dest, m->req, &buf) == 0)
-		session_send(n, s, &buf);
-	dfb_buf_release(&buf);
+	if (!held_add(n, s, dest, m->req))
+		names_answer_routes(n, s, dest, m->req);
 }
 
 void

@@ -101,6 +101,7 @@ on_events(void *arg)
 static void
 before_sleep(void *arg)
 {
+	held_answer(arg);
 	names_push(arg);
 }
 
@@ -118,13 +119,16 @@ static int
 load(struct names *n, const struct dfb_daemon *d)
 {
 	uint64_t version;
+	bool again;
 	int status;
 
 	if ((n->persist = persist_open(d->data, &status)) == NULL)
 		return status;
-	version = persist_version(n->persist, &status);
+	version = persist_version(n->persist, &again, &status);
 	if (status != DFB_OK)
 		return status;
+	if (again)
+		held_begin(n);
 	registry_init(&n->registry, version, on_changed, n);
 	return persist_load(n->persist, &n->registry);
 }
@@ -161,6 +165,7 @@ run(struct names *n, struct dfb_daemon *d)
 
 	registry_init(&n->registry, 0, on_changed, n);
 	watches_init(&n->watches);
+	held_init(n);
 	sessions_init(n);
 	if ((n->loop = dfb_loop_new()) == NULL ||
 	    dfb_daemon_signals(d, n->loop, on_stop, n) == -1 ||
@@ -169,6 +174,7 @@ run(struct names *n, struct dfb_daemon *d)
 	else if ((status = dfb_daemon_bind(d, n->sock)) == DFB_OK &&
 	    (status = load(n, d)) == DFB_OK)
 		status = serve(n, d);
+	held_end(n);
 	closed = persist_close(n->persist);
 	sessions_release(n);
 	registry_release(&n->registry);

@@ -11,6 +11,7 @@
 struct dfb_loop;
 struct dfb_proto;
 struct dfb_sock;
+struct names_held;
 struct names_persist;
 
 /* Limits: what does not fit is refused with DFB_AGAIN. */
@@ -31,6 +32,9 @@ struct names {
 	struct names_registry registry;
 	struct names_sessions sessions;
 	struct names_watches watches;
+	TAILQ_HEAD(, names_held) held; /* lookups that wait; see held_begin() */
+	size_t nheld;
+	struct dfb_timer young;        /* runs while they may */
 	struct names_persist *persist;
 	struct names_stats stats;
 	int status; /* what the process will exit with */
@@ -76,6 +80,26 @@ void names_push(struct names *);
 
 /* There is room in the session's queue again: push what it missed. */
 void names_push_stale(struct names *, struct names_session *);
+
+/* Answer with what is known now. */
+void names_answer_routes(struct names *, struct names_session *, const char *dest,
+    uint32_t req);
+
+/* ---- held.c: after a restart daemons need a moment to enroll again.  For so long a lookup
+ * that finds nothing waits, rather than tell its client what may not be true. ---- */
+
+void held_init(struct names *);
+void held_begin(struct names *); /* the moment starts now */
+void held_end(struct names *);   /* answer all, hold no more */
+
+/* Hold it, if it is to be held: whether it is. */
+bool held_add(struct names *, struct names_session *, const char *dest, uint32_t req);
+
+/* Answer those that now find something. */
+void held_answer(struct names *);
+
+/* The session ends: forget its. */
+void held_remove_all(struct names *, struct names_session *);
 
 /* ---- admin.c ---- */
 

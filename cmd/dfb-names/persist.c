@@ -15,7 +15,6 @@
 #include "net/loop.h"
 #include "store/store.h"
 
-#define WAIT_MS 50
 #define CACHE_BYTES (2u << 20)
 #define CHECKPOINT_KB 4096
 
@@ -122,7 +121,7 @@ scan_status(int rc)
 }
 
 uint64_t
-persist_version(struct names_persist *p, int *status)
+persist_version(struct names_persist *p, bool *again, int *status)
 {
 	uint64_t version = 0, now = dfb_wall_ms();
 	uint8_t row[ROWS_VERSION];
@@ -130,6 +129,7 @@ persist_version(struct names_persist *p, int *status)
 	*status = scan_status(dfb_store_scan(p->store, TABLE_META, load_version, &version));
 	if (*status != DFB_OK)
 		return 0;
+	*again = version != 0;
 	if (version < now)
 		version = now;
 	rows_version_write(row, version + VERSIONS);
@@ -250,7 +250,7 @@ changed(struct names_persist *p, int rc)
 		log_err("cannot write the registry");
 		broke(p, DFB_OSERR);
 	} else if (!p->busy && p->timer.slot == 0)
-		dfb_loop_timer(p->loop, &p->timer, WAIT_MS);
+		dfb_loop_timer(p->loop, &p->timer, 0);
 }
 
 void

@@ -1,11 +1,12 @@
 /*
- * The registry on the disk, so that a restart answers at once.  Changes are gathered
- * and committed by a thread of their own, at most 50 ms later; renewals are not
- * written.
+ * The registry on the disk, so that a restart answers at once.  Changes of one
+ * turn are committed together, at once, by a thread of their own; while it works the next
+ * are gathered.  Renewals are not written.
  */
 #ifndef NAMES_PERSIST_H
 #define NAMES_PERSIST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct dfb_loop;
@@ -16,9 +17,9 @@ struct names_registry;
 /* Open the store in dir.  NULL after logging why; *status is then the exit status. */
 struct names_persist *persist_open(const char *dir, int *status);
 
-/* A version for the registry to start from, above any that was used before.  *status:
- * DFB_OK or the exit status, logged. */
-uint64_t persist_version(struct names_persist *, int *status);
+/* A version for the registry to start from, above any that was used before; *again: the
+ * directory was used before.  *status: DFB_OK or the exit status, logged. */
+uint64_t persist_version(struct names_persist *, bool *again, int *status);
 
 /* Fill the registry.  DFB_OK or the exit status, logged. */
 int persist_load(struct names_persist *, struct names_registry *);

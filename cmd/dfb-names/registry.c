@@ -366,6 +366,13 @@ topic_routes(struct names_topic *t, struct dfb_buf *buf)
 	return 0;
 }
 
+bool
+registry_has(struct names_registry *r, const char *dest)
+{
+	return dfb_word_kind(dest) != DFB_WORD_SERVICE ? topic_find(r, dest) != NULL :
+	    service_find(r, dest) != NULL;
+}
+
 int
 registry_routes(struct names_registry *r, const char *dest, struct dfb_buf *buf)
 {

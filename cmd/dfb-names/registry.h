@@ -98,6 +98,9 @@ void registry_full_end(struct names_registry *, struct names_entry *,
 void registry_offers(const struct names_entry *,
     void (*fn)(void *arg, const char *topic), void *arg);
 
+/* Whether anybody serves a topic or a service. */
+bool registry_has(struct names_registry *, const char *dest);
+
 /* Append a route (wire/proto.h) to buf for each broker of a topic, or of each topic of a
  * service.  0, or -1 with errno ENOMEM. */
 int registry_routes(struct names_registry *, const char *dest, struct dfb_buf *buf);

@@ -70,6 +70,7 @@ give_up(struct names *n, struct names_session *s, const char *why)
 	n->stats.slow++;
 	s->dead = true;
 	watch_remove_all(&n->watches, s);
+	held_remove_all(n, s);
 	backlog_clear(&n->sessions, s);
 }
 
@@ -165,6 +166,7 @@ session_free(struct names *n, struct names_session *s)
 
 	names_lost(n, s);
 	watch_remove_all(&n->watches, s);
+	held_remove_all(n, s);
 	backlog_clear(t, s);
 	if (s->is_ending)
 		TAILQ_REMOVE(&t->ending, s, ending);

@@ -805,11 +805,38 @@ test_glutton(void **state)
 	leave(&b);
 }
 
+/* A server that was started again does not say 'nobody' before brokers are back. */
+static void
+test_held(void **state)
+{
+	struct peer broker, first, second;
+
+	(void)state;
+	stop(SIGKILL);
+	start();
+	enter(&first);
+	lookup(&first, "A10-x", 0);
+	enter(&second);
+	lookup(&second, "A10-none", 1);
+	silent(&first);
+	enter(&broker);
+	enroll(&broker, "b1", 7, 1, "+A10-x");
+	expect(&broker, DFB_M_DONE);
+	expect_routes(&first, false, "A10-x", "A10-x@b1/1 ");
+	expect_routes(&second, false, "A10-none", "");
+	lookup(&first, "A10-y", 0);
+	expect_routes(&first, false, "A10-y", "");
+	leave(&first);
+	leave(&second);
+	leave(&broker);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_session, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_enroll, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
