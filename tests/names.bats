@@ -231,8 +231,10 @@ log() {
 	{
 		printf '\377\0\0\0\0\0\0\0\1\177\3\0NULL'
 		head -c 48 /dev/zero
-		printf '\4\34\5READY\13Socket-Type\0\0\0\6DEALER\0\5hello'
+		printf '\4\34\5READY\13Socket-Type\0\0\0\6DEALER'
 	} >&8
+	head -c 66 <&8 >/dev/null # its greeting, and the start of its READY: it may be spoken to
+	printf '\0\5hello' >&8
 	wait_for 'grep -q "event=malformed.*not a dfb frame" "$BATS_TEST_TMPDIR/names.log"'
 	exec 8>&-
 	run_status 0 dfb-ctl -n "$tcp" broker list
