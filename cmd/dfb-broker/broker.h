@@ -1,6 +1,6 @@
 /*
- * The broker's state, all of it owned by the switch thread.  The commit, reader and
- * keeper threads get jobs (base/worker.h) and give them back; a block handed to the
+ * The broker's state, all of it owned by the switch thread.  The commit, flush, reader
+ * and keeper threads get jobs (base/worker.h) and give them back; a block handed to the
  * commit thread is sealed and not changed any more.
  *
  * topic -> queues -> blocks in memory; topic -> groups -> one cursor per queue ->
@@ -264,7 +264,7 @@ struct broker {
 	struct dfb_sock *sock;
 	struct dfb_net *net;
 	struct dfb_store *store;
-	struct dfb_worker *committer, *reader, *keeper;
+	struct dfb_worker *committer, *flusher, *reader, *keeper;
 	bool draining, stopping, failed;
 	uint64_t free_bytes, total_bytes;
 	bool full;
@@ -303,7 +303,9 @@ struct broker {
 	struct batch_job *pending; /* what goes with the next commit */
 	bool committing, urgent;
 	size_t pending_bytes;      /* in blocks not stored yet ... */
-	size_t flying_bytes;       /* ... and of these, with the commit thread */
+	size_t flying_bytes;       /* ... and of these, in a batch that is under way */
+	unsigned batches;          /* under way */
+	uint64_t last_batch;
 	struct dfb_timer flush;
 
 	struct dfb_timer keep, renew;

@@ -3,7 +3,12 @@
  * gather for the next, which goes as soon as it is free.  The slower the disk, the
  * larger the batches.  What nobody waits for (async topics, acknowledgements) goes
  * every FLUSH_MS, or along with the next batch that somebody does wait for.
+ *
+ * A batch goes through two threads: one commits it, the other flushes the log while the
+ * next one is committed.  A small one, with nothing before it, is flushed where it is
+ * committed: that saves a wake-up.  Batches end in the order in which they began.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/endian.h>
 #include <unistd.h>
@@ -17,6 +22,8 @@
 
 #define FLUSH_MS 50
 #define LOOSE_MAX ((size_t)1 << 20) /* goes earlier, unflushed, above it */
+#define DIRECT_MAX ((size_t)64 << 10) /* flushed where it is committed, up to it */
+#define BATCHES_MAX 2 /* under way: one is flushed, one is committed or waits for its flush */
 
 struct named {
 	struct producer *p;
@@ -29,18 +36,26 @@ struct waiter {
 };
 
 struct batch_job {
-	struct dfb_job job;
+	struct dfb_job job;   /* in the commit thread */
+	struct dfb_job flush; /* in the flush thread, unless direct */
 	struct broker *b;
 	struct dfb_batch *batch;
+	uint64_t number;      /* in the order of commits */
+	size_t bytes;         /* of its blocks */
+	unsigned stages;      /* that have not come back */
 	struct held **blocks;
 	size_t nblocks, blocks_cap;
 	struct named *producers;
 	size_t nproducers, producers_cap;
 	struct waiter *waiters;
 	size_t nwaiters, waiters_cap;
-	bool sync;
+	bool sync, direct;
 	int rc;
 };
+
+/* What the two threads know of each other. */
+static atomic_uint_fast64_t committed_number; /* the last batch that was committed */
+static uint64_t flushed_number;               /* of the flush thread alone */
 
 _Noreturn void
 fail_stop(struct broker *b, const char *what)
@@ -229,23 +244,45 @@ run(struct dfb_job *job)
 {
 	struct batch_job *j = (struct batch_job *)job;
 
-	j->rc = dfb_store_commit(j->b->store, j->batch, j->sync);
+	j->rc = dfb_store_commit(j->b->store, j->batch, j->sync && j->direct);
+	if (j->rc != 0 || j->direct)
+		return;
+	atomic_store(&committed_number, j->number);
+	dfb_worker_submit(j->b->flusher, &j->flush);
 }
 
-static void
-done(struct dfb_job *job)
+static struct batch_job *
+flush_of(struct dfb_job *job)
 {
-	struct batch_job *j = (struct batch_job *)job;
+	return (struct batch_job *)((char *)job - offsetof(struct batch_job, flush));
+}
+
+/* One flush is for all that were committed before it began. */
+static void
+run_flush(struct dfb_job *job)
+{
+	struct batch_job *j = flush_of(job);
+	uint64_t upto;
+
+	if (!j->sync || j->number <= flushed_number)
+		return;
+	upto = atomic_load(&committed_number);
+	j->rc = dfb_store_flush(j->b->store);
+	flushed_number = upto;
+}
+
+/* It is where it was to be: tell those who wait. */
+static void
+finish(struct batch_job *j)
+{
 	struct broker *b = j->b;
 
-	if (j->rc != 0)
-		fail_stop(b, "the store failed: nothing of the last batch was confirmed");
-	b->committing = false;
+	b->batches--;
 	b->n.commits++;
 	b->n.committed_blocks += j->nblocks;
-	b->n.committed_bytes += b->flying_bytes;
-	b->pending_bytes -= b->flying_bytes;
-	b->flying_bytes = 0;
+	b->n.committed_bytes += j->bytes;
+	b->pending_bytes -= j->bytes;
+	b->flying_bytes -= j->bytes;
 	for (size_t i = 0; i < j->nblocks; i++) {
 		struct queue *q = j->blocks[i]->q;
 		q->busy--;
@@ -259,19 +296,58 @@ done(struct dfb_job *job)
 	}
 	for (size_t i = 0; i < j->nwaiters; i++)
 		j->waiters[i].fn(b, j->waiters[i].arg);
+}
+
+static void
+job_free(struct batch_job *j)
+{
+	dfb_batch_free(j->batch);
+	free(j->blocks);
+	free(j->producers);
+	free(j->waiters);
+	free(j);
+}
+
+/* A stage came back; after the last one its memory is used again. */
+static void
+stage_over(struct batch_job *j)
+{
+	struct broker *b = j->b;
+
+	if (--j->stages != 0)
+		return;
 	dfb_batch_clear(j->batch);
 	j->nblocks = j->nproducers = j->nwaiters = 0;
 	if (b->pending == NULL)
 		b->pending = j;
-	else {
-		dfb_batch_free(j->batch);
-		free(j->blocks);
-		free(j->producers);
-		free(j->waiters);
-		free(j);
-	}
+	else
+		job_free(j);
 	if (!TAILQ_EMPTY(&b->graves))
 		topic_bury(b);
+}
+
+static void
+done(struct dfb_job *job)
+{
+	struct batch_job *j = (struct batch_job *)job;
+
+	if (j->rc != 0)
+		fail_stop(j->b, "the store failed: nothing of the last batch was confirmed");
+	j->b->committing = false;
+	if (j->direct)
+		finish(j);
+	stage_over(j);
+}
+
+static void
+done_flush(struct dfb_job *job)
+{
+	struct batch_job *j = flush_of(job);
+
+	if (j->rc != 0)
+		fail_stop(j->b, "the store failed: nothing of the last batches was confirmed");
+	finish(j);
+	stage_over(j);
 }
 
 static bool
@@ -282,55 +358,65 @@ has_work(struct broker *b)
 	    (!dfb_batch_is_empty(b->pending->batch) || b->pending->nwaiters != 0));
 }
 
-static void
-submit(struct broker *b, bool sync)
+/* Seal what was gathered; from now on it is under way. */
+static struct batch_job *
+take(struct broker *b, bool sync)
 {
 	struct batch_job *j = pending(b);
 
 	gather(b, j);
 	b->pending = NULL;
+	j->number = ++b->last_batch;
+	j->sync = sync;
+	j->bytes = b->pending_bytes - b->flying_bytes;
+	b->flying_bytes = b->pending_bytes;
+	j->direct = b->batches == 0 && (!sync || j->bytes <= DIRECT_MAX);
+	j->stages = j->direct ? 1 : 2;
+	b->batches++;
+	return j;
+}
+
+static void
+submit(struct broker *b, bool sync)
+{
+	struct batch_job *j = take(b, sync);
+
 	b->urgent = b->urgent && !sync;
 	if (sync)
 		dfb_loop_timer_stop(b->loop, &b->flush);
-	j->sync = sync;
 	j->job = (struct dfb_job){ .run = run, .done = done };
+	j->flush = (struct dfb_job){ .run = run_flush, .done = done_flush };
 	b->committing = true;
-	b->flying_bytes = b->pending_bytes;
 	dfb_worker_submit(b->committer, &j->job);
 }
 
 void
 commit_if_due(struct broker *b)
 {
-	if (b->committing)
+	if (b->committing || b->batches >= BATCHES_MAX)
 		return;
 	if (b->urgent) {
 		/* Also when only an unflushed batch went before. */
 		submit(b, true);
-	} else if (b->pending_bytes > LOOSE_MAX && has_work(b))
+	} else if (b->pending_bytes - b->flying_bytes > LOOSE_MAX && has_work(b))
 		submit(b, false);
 }
 
 void
 commit_final(struct broker *b)
 {
-	dfb_worker_free(b->committer); /* after the jobs that it has */
+	dfb_worker_free(b->committer); /* after the jobs that it has, which it hands on */
 	b->committer = NULL;
+	dfb_worker_free(b->flusher);
+	b->flusher = NULL;
 	while (has_work(b)) {
-		struct batch_job *j = pending(b);
-		gather(b, j);
-		b->pending = NULL;
-		b->flying_bytes = b->pending_bytes;
-		j->sync = true;
+		struct batch_job *j = take(b, true);
+		j->direct = true;
+		j->stages = 1;
 		run(&j->job);
 		done(&j->job);
 	}
-	if (b->pending != NULL) {
-		dfb_batch_free(b->pending->batch);
-		free(b->pending->blocks);
-		free(b->pending->producers);
-		free(b->pending->waiters);
-		free(b->pending);
-		b->pending = NULL;
-	}
+	if (b->pending != NULL)
+		job_free(b->pending);
+	b->pending = NULL;
 }

@@ -227,7 +227,8 @@ switch_run(struct broker *b)
 	b->flush = (struct dfb_timer){ .fn = on_flush, .arg = b };
 	b->bury = (struct dfb_timer){ .fn = on_bury, .arg = b };
 	b->unblock = (struct dfb_timer){ .fn = on_unblock, .arg = b };
-	if (add_worker(b, &b->committer, "commit") == -1 ||
+	if (add_worker(b, &b->flusher, "flush") == -1 ||
+	    add_worker(b, &b->committer, "commit") == -1 ||
 	    add_worker(b, &b->reader, "reader") == -1 ||
 	    add_worker(b, &b->keeper, "keeper") == -1 ||
 	    dfb_loop_add_sock(b->loop, b->sock, on_frames, on_events, b) == -1)
@@ -252,7 +253,7 @@ stop_when_quiet(struct dfb_timer *t, void *arg)
 {
 	struct broker *b = arg;
 
-	if (b->live_calls == 0 && !b->committing && b->pending_bytes == 0)
+	if (b->live_calls == 0 && b->batches == 0 && b->pending_bytes == 0)
 		dfb_loop_stop(b->loop);
 	else
 		dfb_loop_timer(b->loop, t, 5);

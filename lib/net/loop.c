@@ -16,18 +16,20 @@
 #define HOOKS 8
 #define EVENTS 64
 
-/* What epoll returns: a descriptor of the user's, or one that only wakes us
- * (fn NULL) because a socket has to be asked. */
+/* What epoll returns: a descriptor of the user's, or one (fn NULL) by which a socket says
+ * that it has to be asked. */
 struct watch {
 	int fd;
 	void (*fn)(void *arg, uint32_t ready);
 	void *arg;
 	bool dead;
+	bool ask; /* the socket, at the next opportunity */
 	struct watch *next;
 };
 
 struct sock_watch {
 	struct dfb_sock *sock; /* NULL: removed */
+	struct watch *on_frames, *on_events;
 	void (*frames)(void *arg);
 	void (*events)(void *arg);
 	void *arg;
@@ -84,22 +86,27 @@ dfb_loop_free(struct dfb_loop *l)
 
 /* ---- descriptors ---- */
 
-int
-dfb_loop_add_fd(struct dfb_loop *l, int fd, uint32_t interest,
-    void (*fn)(void *, uint32_t), void *arg)
+static struct watch *
+add(struct dfb_loop *l, int fd, uint32_t interest, void (*fn)(void *, uint32_t), void *arg)
 {
 	struct watch *w = calloc(1, sizeof *w);
 	struct epoll_event ev = { .events = interest, .data.ptr = w };
 
 	if (w == NULL)
-		return -1;
-	*w = (struct watch){ .fd = fd, .fn = fn, .arg = arg, .next = l->watches };
+		return NULL;
+	*w = (struct watch){ .fd = fd, .fn = fn, .arg = arg, .ask = true, .next = l->watches };
 	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) == -1) {
 		free(w);
-		return -1;
+		return NULL;
 	}
-	l->watches = w;
-	return 0;
+	return l->watches = w;
+}
+
+int
+dfb_loop_add_fd(struct dfb_loop *l, int fd, uint32_t interest,
+    void (*fn)(void *, uint32_t), void *arg)
+{
+	return add(l, fd, interest, fn, arg) != NULL ? 0 : -1;
 }
 
 static struct watch *
@@ -160,6 +167,8 @@ int
 dfb_loop_add_sock(struct dfb_loop *l, struct dfb_sock *s, void (*frames)(void *),
     void (*events)(void *), void *arg)
 {
+	struct watch *on_frames, *on_events;
+
 	if (l->nsocks == l->cap) {
 		size_t cap = l->cap != 0 ? l->cap * 2 : 8;
 		struct sock_watch *p = reallocarray(l->socks, cap, sizeof *p);
@@ -168,13 +177,14 @@ dfb_loop_add_sock(struct dfb_loop *l, struct dfb_sock *s, void (*frames)(void *)
 		l->socks = p;
 		l->cap = cap;
 	}
-	if (dfb_loop_add_fd(l, dfb_sock_fd(s), EPOLLIN, NULL, NULL) == -1)
+	if ((on_frames = add(l, dfb_sock_fd(s), EPOLLIN, NULL, NULL)) == NULL)
 		return -1;
-	if (dfb_loop_add_fd(l, dfb_sock_event_fd(s), EPOLLIN, NULL, NULL) == -1) {
+	if ((on_events = add(l, dfb_sock_event_fd(s), EPOLLIN, NULL, NULL)) == NULL) {
 		dfb_loop_del_fd(l, dfb_sock_fd(s));
 		return -1;
 	}
-	l->socks[l->nsocks++] = (struct sock_watch){ s, frames, events, arg };
+	l->socks[l->nsocks++] = (struct sock_watch){ s, on_frames, on_events, frames, events,
+		arg };
 	return 0;
 }
 
@@ -190,6 +200,7 @@ dfb_loop_del_sock(struct dfb_loop *l, struct dfb_sock *s)
 		}
 }
 
+/* The watches outlive the turn, also of a socket that is removed meanwhile. */
 static int
 serve_socks(struct dfb_loop *l)
 {
@@ -198,11 +209,17 @@ serve_socks(struct dfb_loop *l)
 	/* Callbacks may add sockets, which moves the array. */
 	for (size_t i = 0; i < l->nsocks; i++) {
 		struct sock_watch w = l->socks[i];
-		if (w.sock != NULL && dfb_sock_has_event(w.sock)) {
+		if (w.sock == NULL)
+			continue;
+		if (w.on_events->ask &&
+		    (w.on_events->ask = dfb_sock_has_event(w.sock))) {
 			w.events(w.arg);
 			n++;
 		}
-		if (l->socks[i].sock != NULL && dfb_sock_readable(w.sock)) {
+		if (l->socks[i].sock == NULL ||
+		    !(w.on_frames->ask || dfb_sock_touched(w.sock)))
+			continue;
+		if ((w.on_frames->ask = dfb_sock_readable(w.sock))) {
 			w.frames(w.arg);
 			n++;
 		}
@@ -298,7 +315,9 @@ dfb_loop_once(struct dfb_loop *l, int timeout_ms)
 		return -1;
 	for (int i = 0; i < ready; i++) {
 		struct watch *w = ev[i].data.ptr;
-		if (w->fn != NULL && !w->dead) {
+		if (w->fn == NULL)
+			w->ask = true;
+		else if (!w->dead) {
 			w->fn(w->arg, ev[i].events);
 			n++;
 		}

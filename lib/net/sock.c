@@ -26,7 +26,7 @@ struct dfb_net {
 
 struct dfb_sock {
 	void *sock, *monitor;
-	bool listening;
+	bool listening, touched;
 	int fd, event_fd;
 };
 
@@ -106,6 +106,7 @@ sock_new(struct dfb_net *n, const struct dfb_sock_config *cf, bool listening)
 	if (s == NULL)
 		return NULL;
 	s->listening = listening;
+	s->touched = true;
 	snprintf(name, sizeof name, "inproc://monitor-%u", ++n->monitors);
 	if ((s->sock = zmq_socket(n->ctx, listening ? ZMQ_ROUTER : ZMQ_DEALER)) == NULL ||
 	    set_options(s->sock, cf, listening) == -1 ||
@@ -224,6 +225,7 @@ dfb_sock_recv(struct dfb_sock *s, struct dfb_frame *f)
 	zmq_msg_t *m = (void *)f->msg_;
 	bool odd = false;
 
+	s->touched = true;
 	f->data = NULL;
 	f->peer.len = 0;
 	if (s->listening) {
@@ -261,6 +263,7 @@ static int
 address(struct dfb_sock *s, const struct dfb_peer *peer)
 {
 	assert(s->listening == (peer != NULL));
+	s->touched = true;
 	if (peer == NULL)
 		return 0;
 	return zmq_send(s->sock, peer->id, peer->len, ZMQ_DONTWAIT | ZMQ_SNDMORE) == -1 ?
@@ -384,7 +387,14 @@ has_input(void *sock)
 bool
 dfb_sock_readable(struct dfb_sock *s)
 {
+	s->touched = false;
 	return has_input(s->sock);
+}
+
+bool
+dfb_sock_touched(const struct dfb_sock *s)
+{
+	return s->touched;
 }
 
 bool

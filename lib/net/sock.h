@@ -86,11 +86,16 @@ enum dfb_net_event {
 /* Take the next event; DFB_NET_NONE when there is none. */
 enum dfb_net_event dfb_sock_event(struct dfb_sock *, int *fd);
 
-/* For the loop: the descriptors to sleep on, and whether frames and events wait.
- * Must be asked before each sleep (the descriptors are edge-triggered). */
+/*
+ * For the loop: the descriptors to sleep on, and whether frames and events wait.  The
+ * descriptors are edge-triggered: when one was ready, ask, and serve, until nothing waits.
+ * What is done with the socket meanwhile can use up the edge: it is then touched (which the
+ * question resets), and must be asked before the next sleep, too.
+ */
 int dfb_sock_fd(const struct dfb_sock *);
 int dfb_sock_event_fd(const struct dfb_sock *);
 bool dfb_sock_readable(struct dfb_sock *);
 bool dfb_sock_has_event(struct dfb_sock *);
+bool dfb_sock_touched(const struct dfb_sock *);
 
 #endif
