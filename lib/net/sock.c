@@ -14,6 +14,7 @@
 /* Frames up to this size are copied: cheaper than a second allocation. */
 #define COPY_MAX 1024
 
+#define SOCKETS_MAX 4095
 #define HEARTBEAT_MS 2000
 #define HEARTBEAT_TIMEOUT_MS 6000
 #define RECONNECT_MS 20
@@ -43,7 +44,9 @@ dfb_net_new(void)
 		free(n);
 		return NULL;
 	}
-	zmq_ctx_set(n->ctx, ZMQ_MAX_SOCKETS, 65535);
+	/* Two a connection that we make, and two a socket that listens.  Memory for all is taken
+	 * at once. */
+	zmq_ctx_set(n->ctx, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
 	return n;
 }
 
