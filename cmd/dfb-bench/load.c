@@ -6,6 +6,7 @@
 
 #define NS 1000000000ull
 #define TURN 1000 /* started, then the client has its turn even when there is room */
+#define STALL_MS 30000 /* nothing ended for so long: give up */
 
 /* A client's part of what is measured, or of the warm-up. */
 struct phase {
@@ -14,7 +15,9 @@ struct phase {
 	void *state;
 	uint64_t n, started;     /* messages: all, and so far */
 	uint64_t start_ns, end_ns; /* end_ns: none starts from then on */
-	uint64_t give_up_ns;     /* set by a signal */
+	uint64_t ended;          /* messages, when it was looked at last */
+	uint64_t progress_ns;    /* when that changed, or winding up began */
+	bool winding_up;
 };
 
 /* Messages of all clients take turns in one schedule. */
@@ -70,35 +73,49 @@ start_due(struct phase *p)
 	return at;
 }
 
+static void
+give_up(struct phase *p, uint64_t open)
+{
+	if (!p->winding_up)
+		meter_fail(&p->client->meter, open, DFB_TIMEOUT, "nothing was confirmed or "
+		    "answered for 30s");
+}
+
 /* How long to wait for what is under way; false: no longer. */
 static bool
-patience(struct phase *p, int *ms)
+patience(struct phase *p, uint64_t open, int *ms)
 {
 	const struct bench *b = p->client->bench;
-	uint64_t now;
+	uint64_t now = dfb_mono_ns(), waited;
+	uint64_t most = b->stop || b->broken ? BENCH_WIND_UP_MS : STALL_MS;
 
-	*ms = -1;
-	if (!b->stop && !b->broken)
-		return true;
-	now = dfb_mono_ns();
-	if (p->give_up_ns == 0)
-		p->give_up_ns = now + BENCH_WIND_UP_MS * 1000000ull;
-	*ms = (int)((p->give_up_ns - now) / 1000000 + 1);
-	return now < p->give_up_ns;
+	if (!p->winding_up && (b->stop || b->broken)) {
+		p->winding_up = true;
+		p->progress_ns = now;
+	} else if (!p->winding_up && (open == 0 || p->started - open != p->ended)) {
+		p->ended = p->started - open;
+		p->progress_ns = now;
+	}
+	waited = (now - p->progress_ns) / 1000000;
+	*ms = (int)(waited < most ? most - waited : 0);
+	return waited < most;
 }
 
 static void
 run(struct phase *p)
 {
-	uint64_t at;
+	uint64_t at, open;
 	int ms;
 
+	p->progress_ns = dfb_mono_ns();
 	for (;;) {
 		at = start_due(p);
-		if (p->load->collect(p->state) == 0 && at == UINT64_MAX)
+		if ((open = p->load->collect(p->state)) == 0 && at == UINT64_MAX)
 			return;
-		if (!patience(p, &ms))
+		if (!patience(p, open, &ms)) {
+			give_up(p, open);
 			return;
+		}
 		if (at != 0 && at != UINT64_MAX)
 			client_timer(p->client, at);
 		client_wait(p->client, ms);

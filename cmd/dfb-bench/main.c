@@ -265,7 +265,7 @@ conclude(const struct bench *b)
 	st = status(b, sent, m);
 	if (report(b, m, sent) == -1) {
 		log_err("cannot write to stdout");
-		st = st == DFB_OK ? DFB_IOERR : st;
+		st = st == DFB_OK || st == DFB_NO ? DFB_IOERR : st;
 	}
 	free(m);
 	return st;
@@ -288,6 +288,38 @@ open_clients(struct bench *b, const struct dfb_opts *opts)
 		snprintf(b->group, sizeof b->group, "bench-%08x%08x", b->run, arc4random());
 }
 
+/* Before the run: 0, or the exit status. */
+static enum dfb_status
+prepare(const struct options *o, const struct dfb_opts *opts)
+{
+	struct dfb *d;
+	enum dfb_status st;
+
+	if (o->durability == NULL)
+		return DFB_OK;
+	d = dfb_tool_open(&o->tool, opts);
+	st = topic_create(o, d);
+	dfb_close(d);
+	return st;
+}
+
+/* After it; st: how it went. */
+static enum dfb_status
+clean_up(const struct bench *b, const struct dfb_opts *opts, enum dfb_status st)
+{
+	const struct options *o = b->opt;
+	bool group = b->nservers != 0 && o->group == NULL && st != DFB_NOBODY;
+	enum dfb_status removed;
+	struct dfb *d;
+
+	if (!o->delete && !group)
+		return st;
+	d = dfb_tool_open(&o->tool, opts);
+	removed = o->delete ? topic_delete(o, d) : group_delete(b, d);
+	dfb_close(d);
+	return st != DFB_OK ? st : removed;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -298,24 +330,15 @@ main(int argc, char **argv)
 		.table = table };
 	struct options o = { .clients = 1, .size = 1024, .count = COUNT };
 	struct bench b = { .opt = &o };
-	enum dfb_status st, removed = DFB_OK;
-	struct dfb *admin;
+	enum dfb_status st;
 
 	parse(&o, &opts, argc, argv);
-	admin = dfb_tool_open(&o.tool, &opts);
-	if (o.durability != NULL && (st = topic_create(&o, admin)) != DFB_OK) {
-		dfb_close(admin);
+	if ((st = prepare(&o, &opts)) != DFB_OK)
 		return (int)st;
-	}
 	open_clients(&b, &opts);
 	bench_run(&b);
 	st = conclude(&b);
 	clients_close(b.load, b.nload);
 	clients_close(b.servers, b.nservers);
-	if (o.delete)
-		removed = topic_delete(&o, admin);
-	else if (b.nservers != 0 && o.group == NULL && st != DFB_NOBODY)
-		removed = group_delete(&b, admin);
-	dfb_close(admin);
-	return (int)(st != DFB_OK ? st : removed);
+	return (int)clean_up(&b, &opts, st);
 }

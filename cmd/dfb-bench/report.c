@@ -93,7 +93,7 @@ print_row(const struct bench *b, const struct meter *m, const char *name)
 	printf("%-8s %10llu %8llu %10.3f %11.1f %9.1f", name, (unsigned long long)m->count,
 	    (unsigned long long)m->failed, seconds(b, m),
 	    per_second(b, m, (double)m->count), per_second(b, m, (double)m->bytes / MB));
-	for (size_t i = 0; i < NPOINTS; i++)
+	for (size_t i = 0; i < NPOINTS && b->opt->mode != BENCH_RECV; i++)
 		if (m->latency.n != 0)
 			printf(" %9.1f", latency_us(m, i));
 		else
@@ -112,9 +112,10 @@ print_text(const struct bench *b, const struct meter *m, const struct meter *sen
 	    o->mode == BENCH_RECV ? "credit" : "window", window(b));
 	if (o->rate != 0)
 		printf(", %llu per second", (unsigned long long)o->rate);
-	printf("; latency in us\n%-8s %10s %8s %10s %11s %9s", "", "count", "failed",
+	printf("%s\n%-8s %10s %8s %10s %11s %9s",
+	    o->mode != BENCH_RECV ? "; latency in us" : "", "", "count", "failed",
 	    "seconds", "per second", "MiB/s");
-	for (size_t i = 0; i < NPOINTS; i++)
+	for (size_t i = 0; i < NPOINTS && o->mode != BENCH_RECV; i++)
 		printf(" %9s", points[i].name);
 	putchar('\n');
 	if (sent != NULL)

@@ -3,10 +3,14 @@
 
 #include "dfb-bench/bench.h"
 
+/* Both consumers of a client tell of the same trouble. */
 static void
 on_failed(void *arg, enum dfb_status st, const char *why)
 {
-	client_break(arg, st, why);
+	struct client *c = arg;
+
+	if (!c->bench->broken)
+		client_break(c, st, why);
 }
 
 /*
