@@ -166,11 +166,24 @@ $B/tests/%: $B/obj/tests/unit/%.o $B/tools.a $B/libdfb.a
 $B/bench/%: $B/obj/tests/bench/%.o $B/libdfb.a
 	$(link)
 
+# The crash harness: its programs, and a broker that lies (tests/crash/lie.c says how).
+CRASH := $(addprefix $B/crash/,producer consumer caller life checker lying-broker)
+crash_obj = $(patsubst %,$B/obj/tests/crash/%.o,$(1))
+LIES := dfb_store_commit commit_dirty_producer dfb_batch_put dfb_store_scan
+
+$B/crash/checker: $(call objs,tests/crash/check*.c)
+$B/crash/life: $(call crash_obj,proc)
+$B/crash/lying-broker: MORE_LIBS := $(LIES:%=-Wl,--wrap=%)
+$B/crash/lying-broker: $(call objs,cmd/dfb-broker/*.c) $(call crash_obj,lie) $B/tools.a $B/libdfb.a
+	$(link)
+$B/crash/%: $B/obj/tests/crash/%.o $(call crash_obj,ledger) $B/libdfb.a
+	$(link)
+
 $B/fuzz_%: SANITIZE += -fsanitize=fuzzer
 $B/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/tools.a $B/libdfb.a
 	$(link)
 
-build-tests: all $(TESTS)
+build-tests: all $(TESTS) $(CRASH)
 
 RUN = B=$(abspath $B) CC='$(CC)' SAN=$(SAN) VALGRIND=$(VALGRIND) tests/run
 
@@ -184,8 +197,8 @@ bench: all $(BENCHES)
 	@if [ -x tests/bench/run ]; then B=$(abspath $B) tests/bench/run; \
 	else echo "benchmarks are in $B/bench"; fi
 
-torture: all
-	@BIN=$(abspath $B/bin) tests/torture.sh
+torture: all $(CRASH)
+	@B=$(abspath $B) tests/crash/run --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 
 demo: deps all
 	@BIN=$(abspath $B/bin) PATH=$(abspath $B/bin):$$PATH tests/demo.sh

@@ -1,0 +1,57 @@
+/*
+ * checker LEDGER...: read all ledgers of a bus and say what must not be.  A line for each
+ * thing found, and status 1; else one line of figures and status 0.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checker.h"
+
+#define SHOWN 10 /* of each rule */
+
+void
+red(struct world *w, const char *rule, const char *fmt, ...)
+{
+	static struct { const char *rule; unsigned n; } shown[32];
+	size_t i = 0;
+	va_list ap;
+
+	w->red++;
+	while (shown[i].rule != NULL && strcmp(shown[i].rule, rule) != 0)
+		i++;
+	shown[i].rule = rule;
+	if (++shown[i].n > SHOWN)
+		return;
+	printf("RED %s: ", rule);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct world w = { 0 };
+	size_t again = 0, got = 0;
+
+	for (int i = 1; i < argc; i++)
+		load_ledger(&w, argv[i]);
+	load_done(&w);
+	check_messages(&w);
+	check_offsets(&w);
+	check_groups(&w);
+	check_calls(&w);
+	for (size_t i = 0; i < w.deliveries.n; i++) {
+		got += w.deliveries.v[i].kind == 'g';
+		again += w.deliveries.v[i].kind == 'g' && w.deliveries.v[i].same;
+	}
+	if (w.red != 0) {
+		printf("%u things that must not be\n", w.red);
+		return 1;
+	}
+	printf("deliveries=%zu again=%zu calls=%zu ends=%zu\n", got, again, w.calls.n, w.nends);
+	return 0;
+}
