@@ -32,7 +32,7 @@ struct held {
 static struct in ins[TOPICS];
 static struct held held[HELD];
 static size_t nheld, nins;
-static bool drain, serve;
+static bool drain, serve, leaving;
 static const char *name;
 static struct rng rng;
 
@@ -85,7 +85,8 @@ decide(const struct held *h)
 {
 	uint64_t r = rng_below(&rng, 100);
 
-	if (drain || r < 60)
+	/* What is held when its topic is left would be acknowledged too late. */
+	if (drain || leaving || r < 60)
 		ack(h);
 	else if (r < 62)
 		nack(h, DFB_RELEASE);
@@ -135,7 +136,8 @@ on_failed(void *arg, enum dfb_status st, const char *why)
 {
 	struct in *in = arg;
 
-	die("%s: %s: %d, %s", name, in->topic, st, why);
+	fprintf(stderr, "%s: %s: %d, %s\n", name, in->topic, st, why);
+	exit(unknown_topic(st, why) ? DFB_NOBODY : 1);
 }
 
 static void
@@ -164,6 +166,7 @@ all_ended(void)
 static void
 leave(void)
 {
+	leaving = true;
 	while (nheld != 0)
 		settle_one();
 	for (size_t i = 0; i < nins; i++) {

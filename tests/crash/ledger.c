@@ -78,6 +78,12 @@ catch_stop(void)
 	sigprocmask(SIG_UNBLOCK, &a.sa_mask, NULL); /* the driver blocked it for us */
 }
 
+int
+unknown_topic(int status, const char *why)
+{
+	return status == 69 && strstr(why, "no broker serves") != NULL;
+}
+
 /* splitmix64 */
 uint64_t
 rng_next(struct rng *r)

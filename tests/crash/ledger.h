@@ -46,6 +46,10 @@ uint64_t now_ns(void);
 extern volatile int stop_asked;
 void catch_stop(void);
 
+/* A client that looks for a topic while its only broker is stopped in order is told so at once;
+ * it ends with DFB_NOBODY, and is started again. */
+int unknown_topic(int status, const char *why);
+
 struct rng {
 	uint64_t state;
 };

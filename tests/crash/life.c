@@ -310,7 +310,8 @@ play(const struct plan *p)
 	for (unsigned i = 0; i < p->n; i++) {
 		until(begin + p->events[i].at_us * 1000);
 		for (enum victim v = BROKER; v < PROCS; v++)
-			proc_check(&procs[v]);
+			if (!proc_check(&procs[v]))
+				start(&procs[v], &clients[v]);
 		strike(&p->events[i]);
 	}
 	until(begin + p->length_us * 1000);

@@ -33,8 +33,8 @@ void proc_start(struct proc *);
 /* Wait until a daemon is ready, or for the end of another, which must be good. */
 void proc_ready(struct proc *);
 void proc_wait(struct proc *);
-/* It must still run. */
-void proc_check(struct proc *);
+/* It must still run; false for a client that found no broker and ended with 69. */
+bool proc_check(struct proc *);
 /* kill -9, noted. */
 void proc_kill(struct proc *);
 /* SIGTERM; it must end well by proc_wait_stopped. */

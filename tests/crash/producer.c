@@ -1,6 +1,7 @@
 /*
  * producer LEDGER NAME SEED TOPIC...: sends numbered messages to all topics in bursts, until
- * SIGTERM; then waits for all confirms.  Fails when a message failed.
+ * SIGTERM; then waits for all confirms.  Fails when a message failed; status 69 when that is
+ * because it began while no broker was up.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct out {
 static struct out outs[TOPICS];
 static const char *name;
 static struct rng rng;
+static int bad_status;
 
 static void
 on_failed(void *arg, uint64_t n, enum dfb_status st, const char *why)
@@ -33,6 +35,7 @@ on_failed(void *arg, uint64_t n, enum dfb_status st, const char *why)
 	    (unsigned long long)n);
 	fprintf(stderr, "%s: message %llu to %s failed: %d, %s\n", name,
 	    (unsigned long long)n, o->topic, st, why);
+	bad_status = bad_status != 1 && unknown_topic(st, why) ? DFB_NOBODY : 1;
 }
 
 static void
@@ -107,7 +110,7 @@ finish(struct dfb *d, size_t n)
 		}
 		dfb_producer_close(o->p);
 	}
-	return bad;
+	return bad_status != 0 ? bad_status : bad;
 }
 
 int
@@ -135,7 +138,7 @@ main(int argc, char **argv)
 		    .failed = on_failed, .arg = &outs[i] }, &outs[i].p) != DFB_OK)
 			die("cannot open a producer: %s", dfb_error(d));
 	}
-	while (!stop_asked) {
+	while (!stop_asked && bad_status == 0) {
 		burst(d, &outs[rng_below(&rng, n)]);
 		dfb_wait(d, (int)rng_below(&rng, 4));
 		for (size_t i = 0; i < n; i++)
