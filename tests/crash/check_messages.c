@@ -112,29 +112,35 @@ note_deliveries(struct world *w)
 	}
 }
 
-/* When a group was last told that it has all of a topic; 0: never. */
+/* When a group was last told, before a time, that it has all of a topic; 0: never. */
 static uint64_t
-drained(const struct world *w, int group, int topic)
+drained(const struct world *w, int group, int topic, uint64_t before)
 {
 	uint64_t t = 0;
 
 	for (size_t i = 0; i < w->leaves.n; i++) {
 		const struct line *x = &w->leaves.v[i];
 		if (x->kind == 'd' && x->topic == topic && w->procs[x->proc].group == group &&
-		    x->t > t)
+		    x->t > t && x->t < before)
 			t = x->t;
 	}
 	return t;
 }
 
-/* What durability allows to be lost. */
+/* What durability allows a group to miss. */
 static bool
-may_lack(const struct world *w, const struct stream *s, const struct number *n, uint64_t end)
+may_lack(const struct world *w, const struct stream *s, int group, const struct number *n,
+    uint64_t end)
 {
+	uint64_t known;
+
 	switch (w->topics[s->topic].durability) {
 	case COMMIT: return false;
 	case ASYNC: return broker_ended(w, n->sent, n->confirmed + SLACK_NS, false);
-	default: return broker_ended(w, n->sent, end, true);
+	default:
+		/* The broker must know the group, and then live on. */
+		known = drained(w, group, s->topic, n->sent);
+		return known == 0 || broker_ended(w, known, end, true);
 	}
 }
 
@@ -142,7 +148,7 @@ static void
 check_there(struct world *w, const struct stream *s, int group)
 {
 	bool fresh = w->groups[group].fresh, commit = w->topics[s->topic].durability == COMMIT;
-	uint64_t end = drained(w, group, s->topic);
+	uint64_t end = drained(w, group, s->topic, UINT64_MAX);
 	bool before = true, failures = false;
 
 	if (end == 0 || (fresh && w->topics[s->topic].durability == MEMORY))
@@ -153,7 +159,7 @@ check_there(struct world *w, const struct stream *s, int group)
 		bool has = (is & (fresh ? SEEN : ACKED)) != 0;
 		failures = failures || n->failed;
 		if (!has && n->confirmed != 0 && n->confirmed < end && !n->failed &&
-		    !may_lack(w, s, n, end))
+		    !may_lack(w, s, group, n, end))
 			red(w, "missing", "%s:%llu was confirmed in %s, and group %s %s it",
 			    w->procs[s->proc].name, ULL(i), w->topics[s->topic].name,
 			    w->groups[group].name, (is & SEEN) != 0 ? "never settled" :

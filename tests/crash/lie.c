@@ -34,7 +34,7 @@ lies(const char *how)
 int
 __wrap_dfb_store_commit(struct dfb_store *s, const struct dfb_batch *batch, bool sync)
 {
-	if (lies("confirm"))
+	if (lies("confirm") || lies("slow"))
 		nanosleep(&(struct timespec){ .tv_nsec = 30000000 }, NULL);
 	return __real_dfb_store_commit(s, batch, sync);
 }

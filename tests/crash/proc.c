@@ -39,14 +39,9 @@ static _Noreturn void
 child(struct proc *p, int ready)
 {
 	char log[NAME_SIZE + 8], number[16];
-	sigset_t term;
 	size_t n = 0;
 	int fd;
 
-	/* Clients unblock it when they can take it. */
-	sigemptyset(&term);
-	sigaddset(&term, SIGTERM);
-	sigprocmask(p->daemon ? SIG_UNBLOCK : SIG_BLOCK, &term, NULL);
 	/* The driver's end must not leave anything behind. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(log, sizeof log, "%s.log", p->daemon ? p->base : p->name);
@@ -70,14 +65,21 @@ void
 proc_start(struct proc *p)
 {
 	int fd[2] = { -1, -1 };
+	sigset_t term;
 
 	remember(p);
+	/* Clients unblock it when they can take it. */
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
 	if (p->daemon && pipe(fd) == -1)
 		fail("no pipe: %s", strerror(errno));
 	if (p->daemon)
 		fcntl(fd[0], F_SETFD, FD_CLOEXEC);
 	if ((p->pid = fork()) == -1)
 		fail("cannot fork: %s", strerror(errno));
+	if (p->pid != 0 || p->daemon)
+		sigprocmask(SIG_UNBLOCK, &term, NULL);
 	if (p->pid == 0)
 		child(p, fd[1]);
 	if (p->daemon)
