@@ -6,10 +6,12 @@
  * are beside this one.  Prints a line per round that failed and one at the end; status 0, or 1.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "life.h"
@@ -388,6 +390,7 @@ main(int argc, char **argv)
 	struct plan plan;
 	struct rng r;
 
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	options(argc, argv);
 	r.state = seed;
 	ledger_open("driver.led");

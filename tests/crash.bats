@@ -1,0 +1,60 @@
+# Crash rounds (tests/crash): a bus whose daemons and clients are killed at random moments, and
+# a checker that reads what everybody wrote down.  Then the checker itself: it must notice a
+# broker that lies.
+
+load helper
+
+CRASH=$BATS_TEST_DIRNAME/crash/run
+
+setup() {
+	export TMPDIR=$BATS_TEST_TMPDIR B=${BIN%/bin}
+}
+
+# rounds NUMBER: fewer under the sanitizers, which are slow.
+rounds() {
+	[ -z "$SAN" ] && echo "$1" || echo $(($1 / 5))
+}
+
+@test "crash rounds: nothing confirmed is lost, doubled or out of order" {
+	"$CRASH" --rounds "$(rounds 50)"
+}
+
+@test "crash rounds with a slow store" {
+	export DFB_LIE=slow
+	"$CRASH" --rounds "$(rounds 10)" --broker "$B/crash/lying-broker"
+}
+
+# lie HOW RULE...: the checker must find one of the rules broken.
+lie() {
+	local how=$1 rc=0 rule
+	export DFB_LIE=$how
+	shift
+	"$CRASH" --rounds 60 --life 12 --first --broker "$B/crash/lying-broker" >out || rc=$?
+	cat out
+	assert_eq 1 $rc
+	grep -q ': the checker found' out
+	for rule; do
+		! grep -q "^RED $rule:" out || return 0
+	done
+	fail "none of: $*"
+}
+
+@test "a broker that confirms before the commit is found" {
+	cd "$BATS_TEST_TMPDIR"
+	lie confirm missing
+}
+
+@test "a broker that forgets its senders is found" {
+	cd "$BATS_TEST_TMPDIR"
+	lie resend twice
+}
+
+@test "a broker that forgets what was acknowledged is found" {
+	cd "$BATS_TEST_TMPDIR"
+	lie ack redelivered
+}
+
+@test "a broker that gives offsets out twice is found" {
+	cd "$BATS_TEST_TMPDIR"
+	lie clean reused
+}
