@@ -85,6 +85,7 @@ help:
 	@echo "                  sanitizers, VALGRIND=1 unit tests under valgrind"
 	@echo "make deps         install what is missing (the list: packages)"
 	@echo "make lint man     lints alone; manual pages checked and rendered"
+	@echo "make torture      1000 rounds of kill -9 (ROUNDS=N, SEED=S): nothing may be lost"
 	@echo "make bench fuzz   benchmarks; fuzzers for FUZZ_TIME=60 seconds each"
 	@echo "make install      to DESTDIR/PREFIX; uninstall removes it"
 	@echo "VERBOSE=1 shows the commands; CC, CFLAGS, LDFLAGS and B=DIR work as usual"

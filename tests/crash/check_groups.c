@@ -89,9 +89,10 @@ check_place(struct world *w, struct line *v, size_t n)
 			    settled->kind == 'n' || ack_may_be_lost(w, settled, x->t);
 			x->same = true;
 			if (!fine)
-				red(w, "redelivered", "%s %u/%llu (%s:%llu) to %s of group %s, "
-				    "%llu ms after %s %s it", w->topics[x->topic].name, x->queue,
-				    ULL(x->offset), w->procs[x->sender].name, ULL(x->a),
+				red(w, "redelivered", "%s %u/%llu (%s:%llu) to %s of "
+				    "group %s, %llu ms after %s %s it",
+				    w->topics[x->topic].name, x->queue, ULL(x->offset),
+				    w->procs[x->sender].name, ULL(x->a),
 				    w->procs[x->proc].name,
 				    w->groups[w->procs[x->proc].group].name,
 				    ULL((x->t - got->t) / 1000000), w->procs[got->proc].name,

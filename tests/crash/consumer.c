@@ -1,7 +1,7 @@
 /*
- * consumer [-d] [-s] LEDGER NAME GROUP SEED TOPIC...: receives, and acknowledges at once, later, out
- * of order, or gives back, until SIGTERM; then acknowledges all and leaves.  -d: acknowledges
- * at once and ends when all is delivered.  -s: serves calls.
+ * consumer [-d] LEDGER NAME GROUP SEED TOPIC...: receives, and acknowledges at once, later,
+ * out of order, or gives back, until SIGTERM; then acknowledges all and leaves.  Calls are
+ * answered.  -d: acknowledges at once and ends when all is delivered.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ struct held {
 static struct in ins[TOPICS];
 static struct held held[HELD];
 static size_t nheld, nins;
-static bool drain, serve, leaving;
+static bool drain, leaving;
 static const char *name;
 static struct rng rng;
 
@@ -137,7 +137,7 @@ on_failed(void *arg, enum dfb_status st, const char *why)
 	struct in *in = arg;
 
 	fprintf(stderr, "%s: %s: %d, %s\n", name, in->topic, st, why);
-	exit(unknown_topic(st, why) ? DFB_NOBODY : 1);
+	exit(unknown_topic((int)st, why) ? DFB_NOBODY : 1);
 }
 
 static void
@@ -184,14 +184,12 @@ main(int argc, char **argv)
 	struct dfb *d;
 	int c;
 
-	while ((c = getopt(argc, argv, "ds")) != -1) {
-		drain = drain || c == 'd';
-		serve = serve || c == 's';
-	}
+	while ((c = getopt(argc, argv, "d")) != -1)
+		drain = true;
 	argv += optind;
 	argc -= optind;
 	if (argc < 5 || argc - 4 > TOPICS)
-		die("usage: consumer [-d] [-s] LEDGER NAME GROUP SEED TOPIC...");
+		die("usage: consumer [-d] LEDGER NAME GROUP SEED TOPIC...");
 	nins = (size_t)argc - 4;
 	catch_stop();
 	ledger_open(argv[0]);

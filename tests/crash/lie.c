@@ -1,9 +1,9 @@
 /*
  * A broker that does not keep its word, to show that the checker notices: the broker's
  * objects, linked with these in the place of their functions (--wrap).  DFB_LIE says
- * how: "confirm", messages are confirmed when taken, and committed 30 ms later; "resend", it does not
- * remember senders; "ack", it does not remember how far groups are; "clean", after a
- * crash it believes in an orderly stop.
+ * how.  "confirm": messages are confirmed when taken, and committed 30 ms later; "resend":
+ * it does not remember senders; "ack": it does not remember how far groups are; "clean":
+ * after a crash it believes in an orderly stop.  "slow" is no lie: each commit takes 30 ms.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /*
- * life -s SEED -n ROUNDS -d DIR -b BIN [-B BROKER]: the life of one bus in DIR, of some rounds.
- * In each, clients send, receive and call while daemons and clients are killed at moments
- * that the seed says; then all is drained, and the checker reads the ledgers of all rounds
- * so far.  BIN has the dfb programs, BROKER is another dfb-broker; the harness's own programs
- * are beside this one.  Prints a line per round that failed and one at the end; status 0, or 1.
+ * life -s SEED -n ROUNDS -d DIR -b BIN [-B BROKER]: the life of one bus in DIR, of some
+ * rounds.  In each, clients send, receive and call while daemons and clients are killed at
+ * moments that the seed says; then all is drained, and the checker reads the ledgers of all
+ * rounds so far.  BIN has the dfb programs, BROKER is another dfb-broker; the harness's own
+ * programs are beside this one.  Prints a line, and ends with status 0, or 1.
  */
 #include <errno.h>
 #include <signal.h>
@@ -49,8 +49,8 @@ static const struct client clients[PROCS] = {
 	[C1] = { "c1", "consumer", NULL, "g1", DATA_TOPICS },
 	[C2] = { "c2", "consumer", NULL, "g1", DATA_TOPICS },
 	[C3] = { "c3", "consumer", NULL, "g2", DATA_TOPICS },
-	[S1] = { "s1", "consumer", "-s", "serve", "A10-call" },
-	[S2] = { "s2", "consumer", "-s", "serve", "A10-call" },
+	[S1] = { "s1", "consumer", NULL, "serve", "A10-call" },
+	[S2] = { "s2", "consumer", NULL, "serve", "A10-call" },
 	[K1] = { "k1", "caller", NULL, NULL, "A10-call" },
 };
 
@@ -59,7 +59,8 @@ static uint64_t seed;
 static unsigned round_number, rounds, kills, kills_of[PROCS];
 static const char *bin = "build/bin", *other_broker;
 static char here[TEXT], broker[TEXT], names[TEXT];
-static const char *segment;
+static const char *segment = "256M";
+static bool keeps = true; /* topics keep what is consumed, for fresh groups */
 
 _Noreturn void
 fail(const char *fmt, ...)
@@ -84,7 +85,7 @@ start_daemon(enum victim who)
 	struct proc *p = &procs[who];
 	const char *b_args[] = { broker, "-N", "b1", "-R", "A10", "--bind", "ipc://b1.sock",
 		"--data", "b1", "--names", "ipc://names.sock", "--segment", segment,
-		"--min-free", "1M", NULL };
+		"--min-free", "1M", "--keep", keeps ? "1s" : "50ms", NULL };
 	const char *n_args[] = { names, "--bind", "ipc://names.sock", "--data", "names", NULL };
 
 	proc_name(p);
@@ -118,8 +119,8 @@ make_topic(const char *topic, const char *durability, const char *queues)
 
 	snprintf(ctl, sizeof ctl, "%s/dfb-ctl", bin);
 	run_tool(ctl, (const char *[]){ "topic", "create", "--timeout", "30s", "--durability",
-	    durability, "--queues", queues, "--retries", "1000", "--backoff", "5ms", topic,
-	    NULL });
+	    durability, "--queues", queues, "--retries", "1000", "--backoff", "5ms",
+	    "--retention", keeps ? "7d" : "500ms", topic, NULL });
 	ledger_line("o %s %s", topic, durability);
 }
 
@@ -302,7 +303,8 @@ check_ledgers(void)
 static void
 play(const struct plan *p)
 {
-	static const enum victim senders[] = { P1, P2, K1 }, takers[] = { C1, C2, C3, S1, S2 };
+	static const enum victim senders[] = { P1, P2, K1 };
+	static const enum victim takers[] = { C1, C2, C3, S1, S2 };
 	char fresh[32];
 	uint64_t begin;
 
@@ -325,7 +327,8 @@ play(const struct plan *p)
 		restart_broker();
 	snprintf(fresh, sizeof fresh, "fresh%u", round_number);
 	drain((const char *[]){ "g1", "g2" }, 2, DATA_TOPICS);
-	drain((const char *[]){ fresh }, 1, "A10-commit A10-async");
+	if (keeps)
+		drain((const char *[]){ fresh }, 1, "A10-commit A10-async");
 	check_ledgers();
 }
 
@@ -337,7 +340,14 @@ setup(struct rng *r)
 	static const char *const segments[] = { "1M", "2M", "256M" };
 	static const char *const queues[] = { "1", "2", "3", "7" };
 
+	struct rng other = { ~seed };
+
 	segment = segments[rng_below(r, 3)];
+	/* In every fifth life segments go as soon as they are consumed. */
+	if (rng_below(&other, 5) == 0) {
+		segment = segments[0];
+		keeps = false;
+	}
 	for (enum victim v = P1; v < PROCS; v++)
 		snprintf(procs[v].base, sizeof procs[v].base, "%s", clients[v].base);
 	for (enum victim v = BROKER; v < PROCS; v++)
@@ -352,7 +362,8 @@ setup(struct rng *r)
 	make_topic("A10-commit", "commit", queues[rng_below(r, 4)]);
 	make_topic("A10-async", "async", queues[rng_below(r, 4)]);
 	make_topic("A10-memory", "memory", queues[rng_below(r, 4)]);
-	make_topic("A10-call", rng_below(r, 4) == 0 ? "commit" : "async", queues[rng_below(r, 3)]);
+	make_topic("A10-call", rng_below(r, 4) == 0 ? "commit" : "async",
+	    queues[rng_below(r, 3)]);
 	/* Groups that exist get what memory topics hold. */
 	drain((const char *[]){ "g1", "g2" }, 2, DATA_TOPICS);
 }

@@ -35,7 +35,8 @@ on_failed(void *arg, uint64_t n, enum dfb_status st, const char *why)
 	    (unsigned long long)n);
 	fprintf(stderr, "%s: message %llu to %s failed: %d, %s\n", name,
 	    (unsigned long long)n, o->topic, st, why);
-	bad_status = bad_status != 1 && unknown_topic(st, why) ? DFB_NOBODY : 1;
+	bad_status = bad_status != 1 && unknown_topic((int)st, why) ?
+	    DFB_NOBODY : 1;
 }
 
 static void
