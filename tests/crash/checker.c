@@ -34,7 +34,7 @@ red(struct world *w, const char *rule, const char *fmt, ...)
 int
 main(int argc, char **argv)
 {
-	struct world w = { 0 };
+	static struct world w; /* never freed */
 	size_t again = 0, got = 0;
 
 	for (int i = 1; i < argc; i++)
