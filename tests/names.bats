@@ -204,6 +204,15 @@ log() {
 	log | grep event=ready | tail -n 1 | grep -q enrolled=0
 }
 
+@test "a restart writes little" {
+	names_start
+	kill9 names
+	names_start
+	kill9 names
+	names_start
+	[ "$(du -sk data | cut -f1)" -lt 10000 ]
+}
+
 @test "a broker that dies is lost at once, and expires" {
 	names_start
 	daemon_start b1 dfb-broker --name b1 --region A10 --data "$DIR/b1" \
