@@ -47,7 +47,12 @@ lie() {
 
 @test "a broker that confirms before the commit is found" {
 	cd "$BATS_TEST_TMPDIR"
-	lie confirm missing
+	lie confirm missing gap
+}
+
+@test "a broker that confirms before the flush is found" {
+	cd "$BATS_TEST_TMPDIR"
+	lie flush missing gap
 }
 
 @test "a broker that forgets its senders is found" {

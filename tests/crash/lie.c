@@ -1,9 +1,10 @@
 /*
  * A broker that does not keep its word, to show that the checker notices: the broker's
  * objects, linked with these in the place of their functions (--wrap).  DFB_LIE says
- * how.  "confirm": messages are confirmed when taken, and committed 30 ms later; "resend":
- * it does not remember senders; "ack": it does not remember how far groups are; "clean":
- * after a crash it believes in an orderly stop.  "slow" is no lie: each commit takes 30 ms.
+ * how.  "confirm": messages are confirmed when taken, and committed later; "flush": it
+ * takes the log as flushed that is not; "resend": it does not remember senders; "ack": it
+ * does not remember how far groups are; "clean": after a crash it believes in an orderly
+ * stop.  "slow" is no lie: each commit and each flush take 20 ms.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 int __real_dfb_store_commit(struct dfb_store *, const struct dfb_batch *, bool);
 int __wrap_dfb_store_commit(struct dfb_store *, const struct dfb_batch *, bool);
+int __real_dfb_store_flush(struct dfb_store *);
+int __wrap_dfb_store_flush(struct dfb_store *);
 void __real_commit_dirty_producer(struct broker *, struct producer *);
 void __wrap_commit_dirty_producer(struct broker *, struct producer *);
 int __real_dfb_batch_put(struct dfb_batch *, int, const void *, size_t, const void *, size_t);
@@ -31,12 +34,25 @@ lies(const char *how)
 	return lie != NULL && strcmp(lie, how) == 0;
 }
 
+static void
+linger(void)
+{
+	if (lies("confirm") || lies("slow"))
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+}
+
 int
 __wrap_dfb_store_commit(struct dfb_store *s, const struct dfb_batch *batch, bool sync)
 {
-	if (lies("confirm") || lies("slow"))
-		nanosleep(&(struct timespec){ .tv_nsec = 30000000 }, NULL);
-	return __real_dfb_store_commit(s, batch, sync);
+	linger();
+	return __real_dfb_store_commit(s, batch, sync && !lies("flush"));
+}
+
+int
+__wrap_dfb_store_flush(struct dfb_store *s)
+{
+	linger();
+	return lies("flush") ? 0 : __real_dfb_store_flush(s);
 }
 
 void
