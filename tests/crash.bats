@@ -52,7 +52,7 @@ lie() {
 
 @test "a broker that confirms before the flush is found" {
 	cd "$BATS_TEST_TMPDIR"
-	lie flush missing gap
+	lie flush missing gap reused
 }
 
 @test "a broker that forgets its senders is found" {
