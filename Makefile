@@ -60,7 +60,8 @@ SO_OBJS   := $(filter-out $B/obj/lib/store/%,$(LIB_OBJS))
 TOOL_OBJS := $(call objs,cmd/common/*.c cmd/daemon/*.c)
 PROGS     := $(patsubst cmd/%/,%,$(sort $(dir $(wildcard cmd/dfb-*/*.c))))
 TESTS     := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
-BENCHES   := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
+BENCH_OBJS := $(call objs,tests/bench/meter.c tests/bench/text.c)
+BENCHES   := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/bench_*.c tests/bench/peer_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
 BINS      := $(PROGS:%=$B/bin/%)
 LIBS      := $B/libdfb.a $B/libdfb.so
@@ -164,7 +165,8 @@ $B/tests/%: MORE_LIBS := -lcmocka
 $B/tests/%: $B/obj/tests/unit/%.o $B/tools.a $B/libdfb.a
 	$(link)
 
-$B/bench/%: $B/obj/tests/bench/%.o $B/libdfb.a
+$B/bench/peer_redis: MORE_LIBS := -lhiredis
+$B/bench/%: $B/obj/tests/bench/%.o $(BENCH_OBJS) $B/tools.a $B/libdfb.a
 	$(link)
 
 # The crash harness: its programs, and a broker that lies (tests/crash/lie.c says how).
