@@ -60,8 +60,10 @@ SO_OBJS   := $(filter-out $B/obj/lib/store/%,$(LIB_OBJS))
 TOOL_OBJS := $(call objs,cmd/common/*.c cmd/daemon/*.c)
 PROGS     := $(patsubst cmd/%/,%,$(sort $(dir $(wildcard cmd/dfb-*/*.c))))
 TESTS     := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
+BENCHES   := $(patsubst tests/bench/%.c,$B/bench/%,$(filter-out \
+	$(if $(wildcard /usr/include/hiredis/hiredis.h),,%/peer_redis.c), \
+	$(wildcard tests/bench/bench_*.c tests/bench/peer_*.c)))
 BENCH_OBJS := $(call objs,tests/bench/meter.c tests/bench/text.c)
-BENCHES   := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/bench_*.c tests/bench/peer_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
 BINS      := $(PROGS:%=$B/bin/%)
 LIBS      := $B/libdfb.a $B/libdfb.so
@@ -74,7 +76,7 @@ endif
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check bench lint fuzz fuzz-run torture man install uninstall clean \
-	deps deps-check build-tests help FORCE
+	deps deps-check build-tests build-bench help FORCE
 
 all: $(BINS) $(LIBS)
 
@@ -87,14 +89,16 @@ help:
 	@echo "make deps         install what is missing (the list: packages)"
 	@echo "make lint man     lints alone; manual pages checked and rendered"
 	@echo "make torture      1000 rounds of kill -9 (ROUNDS=N, SEED=S): nothing may be lost"
-	@echo "make bench fuzz   benchmarks; fuzzers for FUZZ_TIME=60 seconds each"
+	@echo "make bench        install what is missing, measure beside peers, under 10 minutes;"
+	@echo "                  BENCH='--json FILE call calls' runs some rows"
+	@echo "make fuzz         fuzzers for FUZZ_TIME=60 seconds each"
 	@echo "make install      to DESTDIR/PREFIX; uninstall removes it"
 	@echo "VERBOSE=1 shows the commands; CC, CFLAGS, LDFLAGS and B=DIR work as usual"
 
 # ---- dependencies ----------------------------------------------------------
 
-# check and demo install what is missing; everything else only says so.
-DEPS := $(if $(filter check demo deps,$(MAKECMDGOALS)),deps,deps-check)
+# check, demo and bench install what is missing; everything else only says so.
+DEPS := $(if $(filter check demo bench deps,$(MAKECMDGOALS)),deps,deps-check)
 
 deps:
 	@tests/deps build test $(if $(VALGRIND),valgrind)
@@ -196,9 +200,13 @@ check: deps build-tests
 lint: all
 	@$(RUN) --lint
 
-bench: all $(BENCHES)
-	@if [ -x tests/bench/run ]; then B=$(abspath $B) tests/bench/run; \
-	else echo "benchmarks are in $B/bench"; fi
+# Two steps: what can be built is known when the packages are there.  BENCH: rows, options.
+bench: deps
+	@tests/deps -o bench
+	@$(MAKE) --no-print-directory build-bench
+	@B=$(abspath $B) tests/bench/run $(BENCH)
+
+build-bench: all $(BENCHES)
 
 torture: all $(CRASH)
 	@B=$(abspath $B) tests/crash/run --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))

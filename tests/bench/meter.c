@@ -194,7 +194,7 @@ meter_print(struct meter *m)
 	    "\"mb_per_second\":%.1f,\"latency_us\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,"
 	    "\"p99.9\":%.1f,\"max\":%.1f}}\n", m->mode, m->topic, m->size, m->window,
 	    (uintmax_t)m->rate, (uintmax_t)m->done, (uintmax_t)m->failed, s, rate,
-	    rate * (double)m->size / 1e6, percentile(m, 0.5), percentile(m, 0.9),
+	    rate * (double)m->size / 1048576, percentile(m, 0.5), percentile(m, 0.9),
 	    percentile(m, 0.99), percentile(m, 0.999), percentile(m, 1));
 	fflush(stdout);
 }

@@ -112,12 +112,24 @@ server_stop() {
 	DIR='' SOCKETS=''
 }
 
-# client MODE option...: the running server's client; prints its line of JSON.
+# client MODE option...: the running server's client; prints its line of JSON, or nothing
+# when something failed.
 client() {
+	local out=
 	case $SUBJECT in
-	dfb*) timeout 100 "$bin/dfb-bench" "$@" --json "$topic" ;;
-	redis*) timeout 100 "$bench/peer_redis" "$1" -p "$PORT" "${@:2}" "$topic" ;;
-	beanstalkd*) timeout 100 "$bench/peer_beanstalkd" "$1" -p "$PORT" "${@:2}" "$topic" ;;
-	*) timeout 100 "$bench/peer_nats" "$1" -p "$PORT" "${@:2}" "$topic" ;;
+	dfb*) out=$(timeout 100 "$bin/dfb-bench" "$@" --json "$topic") ;;
+	redis*) out=$(peer redis "$@") ;;
+	beanstalkd*) out=$(peer beanstalkd "$@") ;;
+	*) out=$(peer nats "$@") ;;
 	esac
+	if [ $? = 0 ] && [ "$(jq .failed <<<"$out")" = 0 ]; then
+		echo "$out"
+		return
+	fi
+	[ -z "${quiet-}" ] || return 1
+	remark "$SUBJECT: $* failed; the log ends:"
+	tail -n 5 "$DIR"/*log >&2
+	return 1
 }
+
+peer() { timeout 100 "$bench/peer_$1" "$2" -p "$PORT" "${@:3}" "$topic"; }

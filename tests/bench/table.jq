@@ -37,14 +37,14 @@ def rows: [
 	    bar: "under 64 MiB", figure: 64},
 	{row: "restart", what: "restart with it after kill -9", unit: "ms",
 	    bar: "within 500 ms", figure: 500},
-	{row: "disk", what: "the disk: fdatasync each MiB", unit: "MB/s"},
+	{row: "disk", what: "the disk: fdatasync each MiB", unit: "MiB/s"},
 	{row: "flush", what: "the disk: append 1 KiB, fdatasync, p50", unit: "us"}
 ];
 
 def median: sort | if length % 2 == 1 then .[length / 2 | floor]
 	else (.[length / 2 - 1] + .[length / 2]) / 2 end;
 
-def digits(n): . * pow(10; n) | round / pow(10; n);
+def digits($n): pow(10; $n) as $p | . * $p | round / $p;
 def show(unit):
 	if . == null then "-"
 	elif unit == "/s" and . >= 10000 then "\(. / 1000 | digits(if . < 100 then 1 else 0 end)) k/s"
@@ -64,7 +64,7 @@ def best(more): if length == 0 then null
 {$machine, $repeats, rows: [rows[] | . as $r |
 	($seen[.row] // []) as $here | ($seen[.of // .row] // []) as $there |
 	select(($here | length) > 0 or ($r.of != null and ($there | length) > 0)) |
-	(.unit == "/s" or .unit == "MB/s") as $more |
+	(.unit == "/s" or .unit == "MiB/s") as $more |
 	([$there[] | select(.who == "dfb" or .who == "dfb-ipc") | .value] | first) as $dfb |
 	([$here[] | select(.who | is_reference | not)] | best($more)) as $peer |
 	([($here + $there)[] | select(.who == $r.to)] | first) as $to |
