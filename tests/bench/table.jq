@@ -63,7 +63,7 @@ def best(more): if length == 0 then null
 
 {$machine, $repeats, rows: [rows[] | . as $r |
 	($seen[.row] // []) as $here | ($seen[.of // .row] // []) as $there |
-	select(($here | length) > 0 or ($r.of != null and ($there | length) > 0)) |
+	select(($here | length) > 0 or ($r.of != null and any($there[]; .who == $r.to))) |
 	(.unit == "/s" or .unit == "MiB/s") as $more |
 	([$there[] | select(.who == "dfb" or .who == "dfb-ipc") | .value] | first) as $dfb |
 	([$here[] | select(.who | is_reference | not)] | best($more)) as $peer |
