@@ -198,9 +198,11 @@ verdict(struct dfb_caller *a, const struct dfb_call *c, uint64_t waited, uint64_
 	char time[16];
 
 	if (c->ntried != 0) {
-		*st = c->status;
+		*st = c->status; /* DFB_AGAIN, too: whoever called decides whether to wait */
 		snprintf(why, size, "%s", c->why);
-	} else if (d->answered && d->refused == DFB_OK && d->n == 0) {
+		return true;
+	}
+	if (d->answered && d->refused == DFB_OK && d->n == 0) {
 		*st = DFB_NOBODY; /* no use in waiting: who asks wants to know */
 		snprintf(why, size, "no broker serves '%s'", d->text);
 	} else if (d->n != 0) {

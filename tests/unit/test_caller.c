@@ -94,6 +94,15 @@ nobody(struct fake *f, const struct dfb_proto *m)
 }
 
 static bool
+busy(struct fake *f, const struct dfb_proto *m)
+{
+	if (m->type != DFB_M_CALL)
+		return false;
+	answer_all(f, &m->call, DFB_AGAIN, 0, "the disk is behind", "");
+	return true;
+}
+
+static bool
 broken(struct fake *f, const struct dfb_proto *m)
 {
 	if (m->type != DFB_M_CALL)
@@ -195,6 +204,21 @@ next_broker(void **state)
 	assert_string_equal(a.why, "no consumer");
 	assert_int_equal(fake_count(&bus.b1, "CALL"), 2);
 	assert_int_equal(fake_count(&bus.b2, "CALL"), 2);
+}
+
+/* The caller is told, and at once; a call must not wait for its timeout in silence. */
+static void
+only_broker_is_busy(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	bus.b1.script = busy;
+	start("x", 30000, &a);
+	WAIT_UNTIL(bus.client, a.n == 1);
+	assert_int_equal(a.status, DFB_AGAIN);
+	assert_string_equal(a.why, "the disk is behind");
+	assert_int_equal(fake_count(&bus.b1, "CALL"), 1);
 }
 
 static void
@@ -436,7 +460,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(answers), TEST(timeouts), TEST(late_answers_find_nobody),
-		TEST(next_broker), TEST(brokers_take_turns), TEST(connection_lost),
+		TEST(next_broker), TEST(only_broker_is_busy), TEST(brokers_take_turns),
+		TEST(connection_lost),
 		TEST(no_route), TEST(no_name_server), TEST(closed_with_calls),
 		TEST(frame_refused), TEST(synchronous), TEST(admin),
 	};
