@@ -34,8 +34,8 @@ transmit(void *s, const void *p, size_t n, int flags)
 	meter_check(zmq_send(s, p, n, flags) == (int)n, "send");
 }
 
-/* A frame that comes from a goes to b, and the other way round; with direct, back.  Tells its
- * endpoint first. */
+/* A frame that comes from a goes to b, and the other way round; with direct, and the very
+ * first one, back.  Tells its endpoint first. */
 static _Noreturn void
 router(const char *endpoint, bool direct, int tell)
 {
@@ -46,12 +46,12 @@ router(const char *endpoint, bool direct, int tell)
 	meter_check(zmq_bind(s, endpoint) == 0, endpoint);
 	zmq_getsockopt(s, ZMQ_LAST_ENDPOINT, actual, &len);
 	meter_check(write(tell, actual, len) == (ssize_t)len, "pipe");
-	for (;;) {
+	for (bool back = true;; back = direct) {
 		int n;
 
 		meter_check(zmq_recv(s, &from, 1, 0) == 1, "receive");
 		n = receive(s, 0);
-		if (!direct)
+		if (!back)
 			from = from == 'a' ? 'b' : 'a';
 		transmit(s, &from, 1, ZMQ_SNDMORE);
 		transmit(s, buf, (size_t)n, 0);
@@ -135,14 +135,13 @@ main(int argc, char **argv)
 		router(m.topic, direct, fd[1]);
 	meter_check(read(fd[0], endpoint, sizeof endpoint) > 0, "router");
 	s = dealer(endpoint, "a");
-	if (!direct) {
-		/* The hop drops what is for a before it knows a: the worker starts later. */
-		transmit(s, "known", 5, 0);
-		usleep(100000);
-		if (meter_fork() == 0)
-			worker(endpoint);
+	/* A router drops what is for somebody it does not know yet: so first a, then b. */
+	transmit(s, "here", 4, 0);
+	receive(s, 0);
+	if (!direct && meter_fork() == 0)
+		worker(endpoint);
+	if (!direct)
 		receive(s, 0);
-	}
 	meter_run(&m, &(struct meter_flow){ .arg = s, .fd = -1, .put = put, .flush = flush,
 	    .done = done });
 	meter_print(&m);
