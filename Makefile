@@ -69,7 +69,7 @@ BINS      := $(PROGS:%=$B/bin/%)
 LIBS      := $B/libdfb.a $B/libdfb.so
 
 # Work on all processors, unless told otherwise.
-ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS))$(filter-out 0,$(MAKELEVEL)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
 

@@ -28,6 +28,16 @@ table() {
 	assert_eq '[null,true]' "$(jq -c '.rows[0] | [.best_peer, .met]' <<<"$out")"
 }
 
+@test "better than what nothing can beat is a disturbance, not a pass" {
+	out=$(table one:dfb:50 'one:disk + round trip:100')
+	assert_eq '[null,true,"disturbed"]' "$(jq -c '.rows[0] |
+	    [.met, .disturbed, .text[5]]' <<<"$out")"
+	out=$(table one:dfb:140 'one:disk + round trip:100')
+	assert_eq '[true,false]' "$(jq -c '.rows[0] | [.met, .disturbed]' <<<"$out")"
+	out=$(table durable:dfb:130 durable-disk:disk:100)
+	assert_eq null "$(jq '.rows[] | select(.row == "durable-disk").met' <<<"$out")"
+}
+
 @test "a bar that is a figure needs no peer" {
 	out=$(table restart:dfb:499 memory:dfb:65 memory:jetstream:20)
 	assert_eq '[["memory",false],["restart",true]]' \
