@@ -22,7 +22,8 @@ WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 HARDEN := -fstack-protector-strong
 SANITIZE :=
 ifneq ($(FUZZ),)
-SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer
+SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
 else ifneq ($(SAN),)
 SANITIZE := -fsanitize=address,undefined,leak -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
@@ -61,7 +62,7 @@ TOOL_OBJS := $(call objs,cmd/common/*.c cmd/daemon/*.c)
 PROGS     := $(patsubst cmd/%/,%,$(sort $(dir $(wildcard cmd/dfb-*/*.c))))
 TESTS     := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 BENCHES   := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
-FUZZERS   := $(patsubst tests/fuzz/%.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BINS      := $(PROGS:%=$B/bin/%)
 LIBS      := $B/libdfb.a $B/libdfb.so
 
@@ -86,7 +87,9 @@ help:
 	@echo "make deps         install what is missing (the list: packages)"
 	@echo "make lint man     lints alone; manual pages checked and rendered"
 	@echo "make torture      1000 rounds of kill -9 (ROUNDS=N, SEED=S): nothing may be lost"
-	@echo "make bench fuzz   benchmarks; fuzzers for FUZZ_TIME=60 seconds each"
+	@echo "make bench        benchmarks"
+	@echo "make fuzz         fuzzers with libFuzzer, FUZZ_TIME=60 seconds each, or"
+	@echo "                  FUZZ_RUNS=N; T='fuzz_json fuzz_opt' some of them"
 	@echo "make install      to DESTDIR/PREFIX; uninstall removes it"
 	@echo "VERBOSE=1 shows the commands; CC, CFLAGS, LDFLAGS and B=DIR work as usual"
 
@@ -135,7 +138,7 @@ define link
 	@mkdir -p $(@D)
 	@echo "  link  $@"
 	$(Q)$(LINK) -o $@ $(filter-out %/absent.o,$(filter %.o,$^)) $(filter %.a,$^) $(MORE_LIBS) \
-	    $(LIBRARIES)
+	    $(LIBRARIES) $(LINK_$(@F))
 endef
 LIBRARIES = $(PKG_LIBS)
 
@@ -180,11 +183,22 @@ $B/crash/lying-broker: $(call objs,cmd/dfb-broker/*.c) $(call crash_obj,lie) $B/
 $B/crash/%: $B/obj/tests/crash/%.o $(call crash_obj,ledger) $B/libdfb.a
 	$(link)
 
-$B/fuzz_%: SANITIZE += -fsanitize=fuzzer
+# A fuzzer is linked with libFuzzer by 'make fuzz', with a driver of ours for 'make check'.
+# What one needs besides the library.
+$B/fuzz_rows $B/tests/fuzz_rows: $B/obj/cmd/dfb-names/rows.o \
+	$(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
+$B/fuzz_text $B/tests/fuzz_text: $B/obj/cmd/dfb-recv/reason.o
+LINK_fuzz_opt := -Wl,--wrap=exit,--wrap=log_errx
+
+$B/fuzz_%: MORE_LIBS := -fsanitize=fuzzer
 $B/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/tools.a $B/libdfb.a
 	$(link)
 
-build-tests: all $(TESTS) $(CRASH)
+$B/tests/fuzz_%: MORE_LIBS :=
+$B/tests/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/obj/tests/fuzz/driver.o $B/tools.a $B/libdfb.a
+	$(link)
+
+build-tests: all $(TESTS) $(CRASH) $(FUZZERS:%=$B/tests/%)
 
 RUN = B=$(abspath $B) CC='$(CC)' SAN=$(SAN) VALGRIND=$(VALGRIND) tests/run
 
@@ -205,17 +219,19 @@ demo: deps all
 	@BIN=$(abspath $B/bin) PATH=$(abspath $B/bin):$$PATH tests/demo.sh
 
 FUZZ_TIME ?= 60
+FUZZ_LEN  ?= 256
+CHOSEN    := $(if $(T),$(filter $T,$(FUZZERS)),$(FUZZERS))
 fuzz:
 	@tests/deps build fuzz
 	@$(MAKE) --no-print-directory FUZZ=1 SAN= CC=clang B=$B/fuzz fuzz-run
 
-fuzz-run: $(FUZZERS)
-	@set -e; for f in $(FUZZERS:$B/%=%); do \
-	    seeds=tests/fuzz/corpus/$${f#fuzz_}; \
-	    echo "== $$f, $(FUZZ_TIME) s"; \
-	    mkdir -p $B/corpus/$$f; [ -d $$seeds ] || seeds=; \
-	    $B/$$f -max_total_time=$(FUZZ_TIME) -timeout=10 -verbosity=0 \
-	        -print_final_stats=1 -artifact_prefix=$B/ $B/corpus/$$f $$seeds; \
+fuzz-run: $(CHOSEN:%=$B/%)
+	@for f in $(CHOSEN); do \
+	    seeds=tests/fuzz/corpus/$${f#fuzz_} log=$B/$$f.log; mkdir -p $B/corpus/$$f; \
+	    $B/$$f $(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_TIME)) \
+	        -max_len=$(FUZZ_LEN) -timeout=10 -artifact_prefix=$B/$$f- \
+	        $B/corpus/$$f $$seeds >$$log 2>&1 || { tail -n 60 $$log; exit 1; }; \
+	    echo "== $$f"; grep -aE '^(#.*DONE|Done )' $$log; \
 	done
 
 # ---- manual pages, installation --------------------------------------------
