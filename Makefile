@@ -67,7 +67,7 @@ BINS      := $(PROGS:%=$B/bin/%)
 LIBS      := $B/libdfb.a $B/libdfb.so
 
 # Work on all processors, unless told otherwise.
-ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
 
@@ -226,13 +226,13 @@ fuzz:
 	@$(MAKE) --no-print-directory FUZZ=1 SAN= CC=clang B=$B/fuzz fuzz-run
 
 fuzz-run: $(CHOSEN:%=$B/%)
-	@for f in $(CHOSEN); do \
+	@rc=0; for f in $(CHOSEN); do \
 	    seeds=tests/fuzz/corpus/$${f#fuzz_} log=$B/$$f.log; mkdir -p $B/corpus/$$f; \
 	    $B/$$f $(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_TIME)) \
 	        -max_len=$(FUZZ_LEN) -timeout=10 -artifact_prefix=$B/$$f- \
-	        $B/corpus/$$f $$seeds >$$log 2>&1 || { tail -n 60 $$log; exit 1; }; \
+	        $B/corpus/$$f $$seeds >$$log 2>&1 || { tail -n 60 $$log; rc=1; }; \
 	    echo "== $$f"; grep -aE '^(#.*DONE|Done )' $$log; \
-	done
+	done; exit $$rc
 
 # ---- manual pages, installation --------------------------------------------
 

@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LEN_MAX 1024 /* of an input from the corpus */
+#define LEN_MAX 512 /* of an input from the corpus */
 #define GROWN_MAX 256 /* of a mutation, unless it began longer */
-#define SEEDS_MAX 256
+#define SEEDS_MAX 4096
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 void __sanitizer_set_death_callback(void (*)(void)) __attribute__((weak));

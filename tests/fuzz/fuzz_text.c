@@ -60,17 +60,42 @@ quoted(const char *text)
 	need(q[1] == '\0');
 }
 
+/* What a dead letter keeps of what a handler said. */
+static void
+reason(const char *text, size_t size)
+{
+	char why[REASON_MAX];
+
+	reason_of(why, "it failed", text, size);
+	need(strncmp(why, "it failed", 9) == 0 && strlen(why) < REASON_MAX);
+	need(dfb_utf8_valid(why, strlen(why)));
+}
+
+/* The text again and again, about as long as what is kept. */
+static void
+repeated(const char *text, size_t size)
+{
+	char many[REASON_MAX + 40];
+	size_t n = REASON_MAX - 20 + size % 60;
+
+	for (size_t i = 0; i < n; i++)
+		many[i] = text[i % size];
+	many[n] = '\0';
+	reason(many, n);
+	quoted(many);
+	quoted(many + n - 500 - size % 20);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = text_of(data, size), reason[REASON_MAX];
-	bool valid = is_utf8(data, size);
+	char *text = text_of(data, size);
 
-	need(dfb_utf8_valid(data, size) == valid);
-	reason_of(reason, "it failed", text, size);
-	need(strncmp(reason, "it failed", 9) == 0 && strlen(reason) < REASON_MAX);
-	need(dfb_utf8_valid(reason, strlen(reason)));
+	need(dfb_utf8_valid(data, size) == is_utf8(data, size));
+	reason(text, size);
 	quoted(text);
+	if (size != 0)
+		repeated(text, size);
 	free(text);
 	return 0;
 }
