@@ -231,7 +231,8 @@ int
 main(int argc, char **argv)
 {
 	unsigned long runs = 20000, seed = 1;
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (LEN_MAX + page - 1) / page * page;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = (LEN_MAX + page - 1) / page * page;
 	uint8_t *p = mmap(NULL, size + page, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int i = 1;

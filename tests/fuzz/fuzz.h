@@ -1,4 +1,8 @@
-/* What fuzzers share. */
+/*
+ * What fuzzers share.  'make check' runs each for a short time with driver.c, 'make fuzz' with
+ * libFuzzer.  An input that fails becomes a file in corpus/NAME, once it is mended: that is
+ * its test.
+ */
 #ifndef FUZZ_H
 #define FUZZ_H
 

@@ -32,7 +32,7 @@ gathered(const uint8_t *data, size_t len)
 
 	need(b != NULL);
 	while (p < end) {
-		size_t n = *p % 64u < (size_t)(end - p) ? *p % 64u + 1u : (size_t)(end - p);
+		size_t n = *p % 64u + 1u;
 		if (n > (size_t)(end - p))
 			n = (size_t)(end - p);
 		need(dfb_block_append(b, p, n, 1, 1000 + count) == 0);
@@ -45,7 +45,8 @@ gathered(const uint8_t *data, size_t len)
 	need((back == NULL) == (count == 0));
 	if (back != NULL)
 		need(back->count == count && back->first_ms == 1000 &&
-		    back->last_ms == 999 + count && same(back->data, back->len, b->data, b->len));
+		    back->last_ms == 999 + count &&
+		    same(back->data, back->len, b->data, b->len));
 	dfb_block_unref(back);
 	dfb_block_unref(b);
 }

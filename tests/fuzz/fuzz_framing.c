@@ -63,7 +63,8 @@ round_trip(enum dfb_framing framing, const uint8_t *data, size_t size, size_t n)
 
 	b.len = 0;
 	for (size_t at = 0; at < size; at += n) {
-		struct dfb_msg m = { .body = data + at, .body_len = n < size - at ? n : size - at };
+		struct dfb_msg m = { .body = data + at,
+			.body_len = n < size - at ? n : size - at };
 		if (framing != DFB_FRAMING_LENGTH && memchr(m.body, sep, m.body_len) != NULL)
 			return; /* it would be two */
 		need(dfb_framing_write(&b, framing, &m) == 0);
@@ -76,7 +77,8 @@ round_trip(enum dfb_framing framing, const uint8_t *data, size_t size, size_t n)
 		need(dfb_frames_next(&f, &p, &len) == DFB_FRAMES_ONE);
 		need(same(p, len, data + at, n < size - at ? n : size - at));
 	}
-	need(dfb_frames_next(&f, &p, &len) == DFB_FRAMES_END && f.number == (size + n - 1) / n);
+	need(dfb_frames_next(&f, &p, &len) == DFB_FRAMES_END);
+	need(f.number == (size + n - 1) / n);
 }
 
 int

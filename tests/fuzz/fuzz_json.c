@@ -28,7 +28,8 @@ read_back(const struct dfb_msg *m)
 	char why[256];
 
 	need(dfb_msgjson_write(&b, m) == 0);
-	need(memchr(b.data, '\n', b.len) == b.data + b.len - 1 && dfb_utf8_valid(b.data, b.len));
+	need(memchr(b.data, '\n', b.len) == b.data + b.len - 1);
+	need(dfb_utf8_valid(b.data, b.len));
 	for_others(&b);
 	need(dfb_msgjson_read((char *)b.data, b.len, &j, why, sizeof why) == 0);
 	r = dfb_msgjson_msg(j);
