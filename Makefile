@@ -185,10 +185,16 @@ $B/crash/%: $B/obj/tests/crash/%.o $(call crash_obj,ledger) $B/libdfb.a
 
 # A fuzzer is linked with libFuzzer by 'make fuzz', with a driver of ours for 'make check'.
 # What one needs besides the library.
-$B/fuzz_rows $B/tests/fuzz_rows: $B/obj/cmd/dfb-names/rows.o \
-	$(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
+BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
+$B/fuzz_rows $B/tests/fuzz_rows: $B/obj/cmd/dfb-names/rows.o $(BROKER_OBJS)
+$B/fuzz_broker $B/tests/fuzz_broker: $(BROKER_OBJS)
 $B/fuzz_text $B/tests/fuzz_text: $B/obj/cmd/dfb-recv/reason.o
-LINK_fuzz_opt := -Wl,--wrap=exit,--wrap=log_errx
+# Functions that a fuzzer has of its own.
+wrap = $(addprefix -Wl$(comma)--wrap=,$(1))
+comma := ,
+LINK_fuzz_opt := $(call wrap,exit log_errx)
+LINK_fuzz_broker = $(call wrap,$(shell \
+	sed -n 's/^WRAP([^,]*, \([a-z_]*\)[,)].*/\1/p' tests/fuzz/fuzz_broker.c))
 
 $B/fuzz_%: MORE_LIBS := -fsanitize=fuzzer
 $B/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/tools.a $B/libdfb.a
