@@ -225,7 +225,7 @@ demo: deps all
 	@BIN=$(abspath $B/bin) PATH=$(abspath $B/bin):$$PATH tests/demo.sh
 
 FUZZ_TIME ?= 60
-FUZZ_LEN  ?= 256
+FUZZ_LEN  ?= 512
 CHOSEN    := $(if $(T),$(filter $T,$(FUZZERS)),$(FUZZERS))
 fuzz:
 	@tests/deps build fuzz
