@@ -181,22 +181,42 @@ check_group(const struct group *g)
 	need(n == g->nsubs && out == owed);
 }
 
+static size_t
+check_session(struct session *s)
+{
+	struct stream *st;
+	struct call *c;
+	struct sub *u;
+	size_t calls = 0;
+
+	TAILQ_FOREACH(u, &s->subs, in_session)
+		need(u->session == s && sub_find(s, u->handle) == u);
+	TAILQ_FOREACH(st, &s->streams, in_session)
+		need(st->session == s && stream_find(s, st->handle) == st);
+	TAILQ_FOREACH(c, &s->calls, in_session) {
+		need(c->caller == s && c->handle != 0);
+		calls++;
+	}
+	return calls;
+}
+
 static void
 check(struct broker *b)
 {
 	struct session *s;
 	struct topic *t;
 	struct group *g;
-	struct call *c;
-	size_t calls = 0;
+	size_t calls = 0, unused = 0;
 
 	RB_FOREACH(t, topic_tree, &b->topics)
 		TAILQ_FOREACH(g, &t->groups, link)
 			check_group(g);
 	RB_FOREACH(s, session_tree, &b->sessions)
-		TAILQ_FOREACH(c, &s->calls, in_session)
-			calls++;
+		calls += check_session(s);
 	need(calls == b->live_calls);
+	for (uint32_t i = b->free_call; b->ncalls != 0 && i != UINT32_MAX; unused++)
+		i = b->calls[i]->next_free;
+	need(unused + calls == b->ncalls);
 }
 
 /* ---- a life ---- */
