@@ -22,7 +22,8 @@ WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 HARDEN := -fstack-protector-strong
 SANITIZE :=
 ifneq ($(FUZZ),)
-SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer
+SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
 else ifneq ($(SAN),)
 SANITIZE := -fsanitize=address,undefined,leak -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
@@ -64,12 +65,12 @@ BENCHES   := $(patsubst tests/bench/%.c,$B/bench/%,$(filter-out \
 	$(if $(wildcard /usr/include/hiredis/hiredis.h),,%/peer_redis.c), \
 	$(wildcard tests/bench/bench_*.c tests/bench/peer_*.c)))
 BENCH_OBJS := $(call objs,tests/bench/meter.c tests/bench/text.c)
-FUZZERS   := $(patsubst tests/fuzz/%.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BINS      := $(PROGS:%=$B/bin/%)
 LIBS      := $B/libdfb.a $B/libdfb.so
 
 # Work on all processors, unless told otherwise.
-ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS))$(filter-out 0,$(MAKELEVEL)),)
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
 
@@ -91,7 +92,8 @@ help:
 	@echo "make torture      1000 rounds of kill -9 (ROUNDS=N, SEED=S): nothing may be lost"
 	@echo "make bench        install what is missing, measure beside peers, under 10 minutes;"
 	@echo "                  BENCH='--json FILE call calls' runs some rows"
-	@echo "make fuzz         fuzzers for FUZZ_TIME=60 seconds each"
+	@echo "make fuzz         fuzzers with libFuzzer, FUZZ_TIME=60 seconds each, or"
+	@echo "                  FUZZ_RUNS=N; T='fuzz_json fuzz_opt' some of them"
 	@echo "make install      to DESTDIR/PREFIX; uninstall removes it"
 	@echo "VERBOSE=1 shows the commands; CC, CFLAGS, LDFLAGS and B=DIR work as usual"
 
@@ -140,7 +142,7 @@ define link
 	@mkdir -p $(@D)
 	@echo "  link  $@"
 	$(Q)$(LINK) -o $@ $(filter-out %/absent.o,$(filter %.o,$^)) $(filter %.a,$^) $(MORE_LIBS) \
-	    $(LIBRARIES)
+	    $(LIBRARIES) $(LINK_$(@F))
 endef
 LIBRARIES = $(PKG_LIBS)
 
@@ -186,11 +188,28 @@ $B/crash/lying-broker: $(call objs,cmd/dfb-broker/*.c) $(call crash_obj,lie) $B/
 $B/crash/%: $B/obj/tests/crash/%.o $(call crash_obj,ledger) $B/libdfb.a
 	$(link)
 
-$B/fuzz_%: SANITIZE += -fsanitize=fuzzer
+# A fuzzer is linked with libFuzzer by 'make fuzz', with a driver of ours for 'make check'.
+# What one needs besides the library.
+BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
+$B/fuzz_rows $B/tests/fuzz_rows: $B/obj/cmd/dfb-names/rows.o $(BROKER_OBJS)
+$B/fuzz_broker $B/tests/fuzz_broker: $(BROKER_OBJS)
+$B/fuzz_text $B/tests/fuzz_text: $B/obj/cmd/dfb-recv/reason.o
+# Functions that a fuzzer has of its own.
+wrap = $(addprefix -Wl$(comma)--wrap=,$(1))
+comma := ,
+LINK_fuzz_opt := $(call wrap,exit log_errx)
+LINK_fuzz_broker = $(call wrap,$(shell \
+	sed -n 's/^WRAP([^,]*, \([a-z_]*\)[,)].*/\1/p' tests/fuzz/fuzz_broker.c))
+
+$B/fuzz_%: MORE_LIBS := -fsanitize=fuzzer
 $B/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/tools.a $B/libdfb.a
 	$(link)
 
-build-tests: all $(TESTS) $(CRASH)
+$B/tests/fuzz_%: MORE_LIBS :=
+$B/tests/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/obj/tests/fuzz/driver.o $B/tools.a $B/libdfb.a
+	$(link)
+
+build-tests: all $(TESTS) $(CRASH) $(FUZZERS:%=$B/tests/%)
 
 RUN = B=$(abspath $B) CC='$(CC)' SAN=$(SAN) VALGRIND=$(VALGRIND) tests/run
 
@@ -215,18 +234,20 @@ demo: deps all
 	@BIN=$(abspath $B/bin) PATH=$(abspath $B/bin):$$PATH tests/demo.sh
 
 FUZZ_TIME ?= 60
+FUZZ_LEN  ?= 512
+CHOSEN    := $(if $(T),$(filter $T,$(FUZZERS)),$(FUZZERS))
 fuzz:
 	@tests/deps build fuzz
 	@$(MAKE) --no-print-directory FUZZ=1 SAN= CC=clang B=$B/fuzz fuzz-run
 
-fuzz-run: $(FUZZERS)
-	@set -e; for f in $(FUZZERS:$B/%=%); do \
-	    seeds=tests/fuzz/corpus/$${f#fuzz_}; \
-	    echo "== $$f, $(FUZZ_TIME) s"; \
-	    mkdir -p $B/corpus/$$f; [ -d $$seeds ] || seeds=; \
-	    $B/$$f -max_total_time=$(FUZZ_TIME) -timeout=10 -verbosity=0 \
-	        -print_final_stats=1 -artifact_prefix=$B/ $B/corpus/$$f $$seeds; \
-	done
+fuzz-run: $(CHOSEN:%=$B/%)
+	@rc=0; for f in $(CHOSEN); do \
+	    seeds=tests/fuzz/corpus/$${f#fuzz_} log=$B/$$f.log; mkdir -p $B/corpus/$$f; \
+	    $B/$$f $(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_TIME)) \
+	        -max_len=$(FUZZ_LEN) -timeout=10 -artifact_prefix=$B/$$f- \
+	        $B/corpus/$$f $$seeds >$$log 2>&1 || { tail -n 60 $$log; rc=1; }; \
+	    echo "== $$f"; grep -aE '^(#.*DONE|Done )' $$log; \
+	done; exit $$rc
 
 # ---- manual pages, installation --------------------------------------------
 

@@ -290,6 +290,13 @@ lag_of() { group_json "$1" "$2" | jq -r 'if type == "array" then .[0] else . end
 	cmp c d
 }
 
+@test "a broadcast without a name begins at a time, on a memory topic, too" {
+	dfb-ctl topic create A10-x --durability memory
+	seq 3 | dfb-send A10-x
+	run_status 0 dfb-recv -b -o @-5m -e A10-x >out
+	seq 3 | cmp - out
+}
+
 @test "the data directory is not shared, and another version's is refused" {
 	mkdir other
 	echo 'dfb store 99' >other/dfb.version

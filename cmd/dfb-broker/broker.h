@@ -437,6 +437,7 @@ struct retry *cursor_retry(struct cursor *, uint64_t offset);
 struct retry *cursor_retry_add(struct cursor *, uint64_t offset);
 void cursor_arm(struct broker *, struct cursor *);
 void cursor_forget_block(struct cursor *);
+void cursor_forget_below(struct cursor *); /* ranges and retries below low: it was raised */
 bool cursor_skip(struct cursor *, uint64_t *run); /* pos past what is not to deliver */
 void cursor_take_back(struct broker *, struct cursor *); /* its owner is gone */
 

@@ -176,6 +176,13 @@ absorb(struct cursor *c)
 	}
 }
 
+void
+cursor_forget_below(struct cursor *c)
+{
+	absorb(c);
+	retries_remove(c, 0, c->low);
+}
+
 static void
 add_range(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 {

@@ -52,6 +52,17 @@ cursor_row(const struct cursor *c, struct dfb_buf *key, struct dfb_buf *val)
 	return 0;
 }
 
+/* Ranges and retries rise, as they were written. */
+static bool
+in_order(const struct cursor *c)
+{
+	for (size_t i = 0; i < c->ndone; i++)
+		if (c->done[i].from >= c->done[i].to ||
+		    (i > 0 && c->done[i].from < c->done[i - 1].to))
+			return false;
+	return c->nretries == 0 || c->retries[c->nretries - 1].offset != UINT64_MAX;
+}
+
 int
 cursor_load(struct broker *b, struct cursor *c, const uint8_t *val, size_t len)
 {
@@ -72,16 +83,19 @@ cursor_load(struct broker *b, struct cursor *c, const uint8_t *val, size_t len)
 	n = dfb_read_u32(&r);
 	for (uint32_t i = 0; i < n && r.ok; i++) {
 		uint64_t offset = dfb_read_u64(&r);
-		struct retry *t = cursor_retry_add(c, offset);
-		if (t == NULL)
+		struct retry *t;
+
+		if (!r.ok || (i > 0 && offset <= c->retries[i - 1].offset) ||
+		    (t = cursor_retry_add(c, offset)) == NULL)
 			return -1;
 		t->due = dfb_read_u64(&r);
 		t->tries = dfb_read_u32(&r);
 	}
-	if (!r.ok || r.p != r.end)
+	if (!r.ok || r.p != r.end || !in_order(c))
 		return -1;
 	if (c->low < c->q->first)
 		c->low = c->q->first;
+	cursor_forget_below(c);
 	c->pos = c->high = c->low;
 	if (c->ndone != 0) /* all below its end was out once */
 		c->high = c->done[c->ndone - 1].to;

@@ -256,8 +256,8 @@ join(struct broker *b, struct topic *t, const struct dfb_m_subscribe *r)
 	kept = kept && t->set.durability != DFB_MEMORY;
 	if ((g = group_new(b, t, name, broadcast, kept)) == NULL)
 		return NULL;
-	g->fleeting = fleeting;
 	start_at(b, g, start, r->value);
+	g->fleeting = fleeting; /* not before: without subscriptions it would be over */
 	if (kept && group_store(b, g) == -1)
 		fail_stop(b, "no memory for a group");
 	for (uint32_t i = 0; i < t->set.queues; i++)

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,13 +88,24 @@ zone_offset(const char *s, long *seconds)
 		*seconds = 0;
 		return 0;
 	}
-	if (sscanf(s, "%c%2d:%2d%n", &sign, &h, &m, &n) != 3 || s[n] != '\0' ||
-	    (sign != '+' && sign != '-'))
+	/* Two digits each: sscanf(3) would take blanks and signs. */
+	if (strlen(s) != 6 || !isdigit((unsigned char)s[1]) || !isdigit((unsigned char)s[4]))
 		return -1;
-	if (h < 0 || h > 23 || m < 0 || m > 59)
+	if (sscanf(s, "%c%2d:%2d%n", &sign, &h, &m, &n) != 3 || n != 6 ||
+	    (sign != '+' && sign != '-') || h > 23 || m > 59)
 		return -1;
 	*seconds = (h * 3600L + m * 60L) * (sign == '-' ? -1 : 1);
 	return 0;
+}
+
+/* strptime(3) takes the 31st of February; the calendar does not. */
+static bool
+is_date(const struct tm *tm)
+{
+	struct tm day = { .tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday };
+
+	timegm(&day);
+	return day.tm_mday == tm->tm_mday;
 }
 
 int
@@ -118,7 +130,7 @@ dfb_parse_when(const char *text, uint64_t *wall_ms)
 		*wall_ms = dfb_wall_ms() - n;
 		return 0;
 	}
-	if ((rest = strptime(text, "%Y-%m-%d", &tm)) == NULL)
+	if ((rest = strptime(text, "%Y-%m-%d", &tm)) == NULL || !is_date(&tm))
 		return -1;
 	if (*rest == 'T' || *rest == ' ') {
 		const char *p = strptime(rest + 1, "%H:%M:%S", &tm);

@@ -184,7 +184,7 @@ write_blob(uint8_t *p, struct dfb_blob v)
 #define DUMP_u32(b, n, v) dfb_buf_addf(b, " %s=%u", n, (unsigned)(v))
 #define DUMP_u64(b, n, v) dfb_buf_addf(b, " %s=%llu", n, (unsigned long long)(v))
 #define DUMP_id(b, n, v) dump_id(b, n, &(v))
-#define DUMP_str(b, n, v) dfb_buf_addf(b, " %s=%.*s", n, (int)(v).len, (v).p)
+#define DUMP_str(b, n, v) dump_str(b, n, v)
 #define DUMP_blob(b, n, v) dfb_buf_addf(b, " %s=%zub", n, (v).len)
 #define DUMP_rest(b, n, v) dfb_buf_addf(b, " %s=%zub", n, (v).len)
 
@@ -195,6 +195,20 @@ dump_id(struct dfb_buf *b, const char *name, const struct dfb_id *id)
 
 	dfb_id_format(id, text);
 	return dfb_buf_addf(b, " %s=%s", name, text);
+}
+
+/* One line, whatever is in it. */
+static int
+dump_str(struct dfb_buf *b, const char *name, struct dfb_str s)
+{
+	size_t at = b->len;
+
+	if (dfb_buf_addf(b, " %s=%.*s", name, (int)s.len, s.p) == -1)
+		return -1;
+	for (; at < b->len; at++)
+		if (b->data[at] < ' ' || b->data[at] == 127)
+			b->data[at] = '?';
+	return 0;
 }
 
 #define ITEM_OR_MSG(name) \

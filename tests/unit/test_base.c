@@ -135,6 +135,10 @@ times(void **state)
 	assert_int_equal(dfb_parse_when("yesterday", &n), -1);
 	assert_int_equal(dfb_parse_when("2026-01-31T12:00:00X", &n), -1);
 	assert_int_equal(dfb_parse_when("2026-01-31T12:00:00Zx", &n), -1);
+	assert_int_equal(dfb_parse_when("2026-02-31", &n), -1);
+	assert_int_equal(dfb_parse_when("2028-02-29T12:00:00Z", &n), 0);
+	assert_int_equal(dfb_parse_when("2026-01-31T12:00:00+ 1:00", &n), -1);
+	assert_int_equal(dfb_parse_when("2026-01-31T12:00:00+1:000", &n), -1);
 	assert_string_equal(dfb_format_when(UINT64_C(1769860800250), buf),
 	    "2026-01-31T12:00:00.250Z");
 	assert_string_equal(dfb_format_duration(250, buf), "250ms");
