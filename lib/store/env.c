@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "dfb.h"
+#include "store/checksum.h"
 #include "store/internal.h"
 #include "store/store.h"
 
@@ -13,7 +14,8 @@
 #include <time.h>
 
 #define CACHE_DEFAULT (32u << 20)
-#define LOG_FILE_BYTES (64u << 20)
+/* A start after a crash fills the rest of a file with zeros. */
+#define LOG_FILE_BYTES (32u << 20)
 #define LOG_BUFFER_BYTES (8u << 20)
 /* Each opening fills the rest of the log file with zeros, in writes of 4 KiB: a store of rows
  * alone, which writes little, has small ones (measured: 4 ms to open it, not 36). */
@@ -150,6 +152,9 @@ dfb_store_env_open(struct dfb_store *s, size_t cache, int *status)
 {
 	int e;
 
+	/* Whoever links the store has it: libdb finds it in the program. */
+	if (__ham_func4(NULL, "dfb", 3) != 'd' * 33 * 33 + 'f' * 33 + 'b')
+		return dfb_store_open_fail(s, EINVAL, status, "sum up bytes");
 	if ((e = db_env_set_func_yield(short_yield)) != 0 ||
 	    (e = db_env_create(&s->env, 0)) != 0)
 		return dfb_store_open_fail(s, e, status, "make a Berkeley DB environment");
