@@ -171,7 +171,8 @@ serve(struct broker *b, struct dfb_daemon *d)
 	return DFB_OK;
 }
 
-static void
+/* Give everything back: the exit status, which was to be status. */
+static int
 release(struct broker *b, struct dfb_daemon *d, int status)
 {
 	struct topic *t, *tn;
@@ -187,8 +188,10 @@ release(struct broker *b, struct dfb_daemon *d, int status)
 		session_free(b, s, "the broker stops");
 	if (b->committer != NULL) {
 		commit_final(b);
-		if (status == DFB_OK && mark_clean(b, true) != 0)
+		if (status == DFB_OK && mark_clean(b, true) != 0) {
 			log_errx("the store could not be marked as cleanly closed");
+			status = DFB_IOERR;
+		}
 	}
 	RB_FOREACH_SAFE(p, producer_tree, &b->producers, pn)
 		producer_free(b, p);
@@ -199,9 +202,11 @@ release(struct broker *b, struct dfb_daemon *d, int status)
 	topic_bury(b);
 	dfb_sock_close(b->sock, 500);
 	dfb_net_free(b->net);
-	dfb_store_close(b->store);
+	if (dfb_store_close(b->store) == -1 && status == DFB_OK)
+		status = DFB_IOERR;
 	dfb_loop_free(b->loop);
 	dfb_daemon_release(d);
+	return status;
 }
 
 int
@@ -230,8 +235,7 @@ main(int argc, char **argv)
 	    .segment_bytes = b->cf.segment_bytes, .owner = "dfb-broker" }, &b->store,
 	    &status) == -1)
 		return status;
-	status = serve(b, &d);
-	release(b, &d, status);
+	status = release(b, &d, serve(b, &d));
 	if (status == DFB_OK)
 		log_event(DFB_LOG_INFO, "stopped", "name=%s", b->cf.name);
 	return status;

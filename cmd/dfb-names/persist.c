@@ -331,7 +331,8 @@ persist_close(struct names_persist *p)
 		if (p->broken)
 			status = DFB_IOERR;
 	}
-	dfb_store_close(p->store);
+	if (dfb_store_close(p->store) == -1)
+		status = DFB_IOERR;
 	dfb_batch_free(p->writing);
 	dfb_batch_free(p->gathering);
 	free(p);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CACHE_DEFAULT (32u << 20)
 /* A start after a crash fills the rest of a file with zeros. */
@@ -127,6 +128,35 @@ short_yield(u_long secs, u_long usecs)
 	return 0;
 }
 
+/*
+ * Berkeley DB does not survive every lack of memory: some of its functions go on with
+ * what they did not get.  Small pieces are those of its inside, and without one of them
+ * the program ends; a cache or a message that is too large is an answer.
+ */
+#define PIECE_MAX ((size_t)64 << 10)
+
+static void *
+got(void *p, size_t n)
+{
+	if (p != NULL || n > PIECE_MAX || n == 0)
+		return p;
+	log_errx("the store has no memory for %zu bytes: give this program more, or make its "
+	    "--cache smaller", n);
+	_exit(DFB_OSERR);
+}
+
+static void *
+get(size_t n)
+{
+	return got(malloc(n), n);
+}
+
+static void *
+get_more(void *p, size_t n)
+{
+	return got(realloc(p, n), n);
+}
+
 static int
 configure(DB_ENV *env, size_t cache, bool small)
 {
@@ -156,6 +186,8 @@ dfb_store_env_open(struct dfb_store *s, size_t cache, int *status)
 	if (__ham_func4(NULL, "dfb", 3) != 'd' * 33 * 33 + 'f' * 33 + 'b')
 		return dfb_store_open_fail(s, EINVAL, status, "sum up bytes");
 	if ((e = db_env_set_func_yield(short_yield)) != 0 ||
+	    (e = db_env_set_func_malloc(get)) != 0 ||
+	    (e = db_env_set_func_realloc(get_more)) != 0 ||
 	    (e = db_env_create(&s->env, 0)) != 0)
 		return dfb_store_open_fail(s, e, status, "make a Berkeley DB environment");
 	s->env->app_private = s;

@@ -8,11 +8,11 @@
 
 #define SEGMENT_BYTES_DEFAULT (UINT64_C(256) << 20)
 
-/* Undo what was opened, in any state of it. */
-static void
+/* Undo what was opened, in any state of it.  0, or -1 when the store failed. */
+static int
 discard(struct dfb_store *s)
 {
-	int e;
+	int e, ret;
 
 	dfb_store_segments_close(s);
 	for (size_t i = 0; i < s->ntables; i++)
@@ -22,6 +22,7 @@ discard(struct dfb_store *s)
 	free(s->tables);
 	if (s->env != NULL && (e = s->env->close(s->env, 0)) != 0)
 		dfb_store_fail(s, e, "close the environment");
+	ret = dfb_store_ok(s) ? 0 : -1;
 	dfb_store_dir_close(s);
 	pthread_cond_destroy(&s->keeper.wake);
 	pthread_mutex_destroy(&s->keeper.mutex);
@@ -29,6 +30,7 @@ discard(struct dfb_store *s)
 	pthread_mutex_destroy(&s->mutex);
 	free(s->dir);
 	free(s);
+	return ret;
 }
 
 static int
@@ -64,7 +66,7 @@ dfb_store_open(const struct dfb_store_config *c, struct dfb_store **out, int *st
 	    dfb_store_segments_open(s, status) == -1 ||
 	    start_keeper(s, status) == -1) {
 		s->failed = true; /* what closing says adds nothing */
-		discard(s);
+		(void)discard(s);
 		return -1;
 	}
 	*status = DFB_OK;
@@ -72,13 +74,13 @@ dfb_store_open(const struct dfb_store_config *c, struct dfb_store **out, int *st
 	return 0;
 }
 
-void
+int
 dfb_store_close(struct dfb_store *s)
 {
 	if (s == NULL)
-		return;
+		return 0;
 	dfb_keeper_stop(s);
 	if (dfb_store_ok(s))
 		(void)dfb_store_checkpoint(s, 0);
-	discard(s);
+	return discard(s);
 }

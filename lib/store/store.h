@@ -38,8 +38,9 @@ struct dfb_store_config {
 int dfb_store_open(const struct dfb_store_config *, struct dfb_store **,
     int *status);
 
-/* Checkpoint and close.  NULL is fine. */
-void dfb_store_close(struct dfb_store *);
+/* Checkpoint and close.  NULL is fine.  0; -1 (logged) when something could not be written,
+ * then or before: what was committed with sync is in the log. */
+int dfb_store_close(struct dfb_store *);
 
 /* ---- tables ---- */
 
