@@ -124,6 +124,10 @@ plain_ipv4(char *endpoint)
 int
 dfb_daemon_bind(struct dfb_daemon *d, struct dfb_sock *sock)
 {
+	if (daemon_accept_init() == -1) {
+		log_err("cannot start");
+		return DFB_OSERR;
+	}
 	for (size_t i = 0; i < d->nbinds; i++) {
 		const char *e = d->binds[i], *path = e + 6;
 		bool ipc = strncmp(e, "ipc://", 6) == 0;
@@ -155,4 +159,5 @@ dfb_daemon_release(struct dfb_daemon *d)
 			close(d->locks[i]);
 			d->locks[i] = -1;
 		}
+	daemon_accept_release();
 }

@@ -75,6 +75,8 @@ int dfb_daemon_check(const struct dfb_daemon *);
  * Bind all endpoints and log event=bound for each.  An ipc path is guarded by a lock
  * on PATH.lock, held until _release: a second daemon is refused (DFB_AGAIN), a
  * socket that a dead one left is replaced, a file that is no socket is left alone.
+ * From here on a connection that would take the last descriptors is closed (it comes
+ * again), and event=descriptors-full logged; descriptors-ok when one is taken again.
  * DFB_OK or the exit status, logged.
  */
 int dfb_daemon_bind(struct dfb_daemon *, struct dfb_sock *);

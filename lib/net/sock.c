@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -33,12 +34,33 @@ struct dfb_sock {
 
 _Static_assert(sizeof(zmq_msg_t) <= sizeof ((struct dfb_frame *)0)->msg_, "msg_");
 
+/* ZeroMQ aborts when it has no descriptor for its inside (5), and connects for ever when it
+ * has none for a connection (4 with the socket): so one asks first.  A program that starts
+ * has enough for its loop and connections to a name server and a broker. */
+#define START_FDS 16
+#define SOCKET_FDS 4
+
+/* Are there n free descriptors?  If not, errno says why. */
+static bool
+are_free(int n)
+{
+	int fds[START_FDS], got = 0, e;
+
+	while (got < n && (fds[got] = eventfd(0, EFD_CLOEXEC)) != -1)
+		got++;
+	e = errno;
+	for (int i = 0; i < got; i++)
+		close(fds[i]);
+	errno = e;
+	return got == n;
+}
+
 struct dfb_net *
 dfb_net_new(void)
 {
-	struct dfb_net *n = calloc(1, sizeof *n);
+	struct dfb_net *n;
 
-	if (n == NULL)
+	if (!are_free(START_FDS) || (n = calloc(1, sizeof *n)) == NULL)
 		return NULL;
 	if ((n->ctx = zmq_ctx_new()) == NULL) {
 		free(n);
@@ -100,7 +122,7 @@ get_fd(void *sock)
 static struct dfb_sock *
 sock_new(struct dfb_net *n, const struct dfb_sock_config *cf, bool listening)
 {
-	struct dfb_sock *s = calloc(1, sizeof *s);
+	struct dfb_sock *s = are_free(SOCKET_FDS) ? calloc(1, sizeof *s) : NULL;
 	char name[48];
 	int events = ZMQ_EVENT_DISCONNECTED | (listening ? ZMQ_EVENT_ACCEPTED :
 	    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_RETRIED |
