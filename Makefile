@@ -76,7 +76,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check bench lint fuzz fuzz-run torture man install uninstall clean \
+.PHONY: all demo check bench lint faults fuzz fuzz-run torture man install uninstall clean \
 	deps deps-check build-tests build-bench help FORCE
 
 all: $(BINS) $(LIBS)
@@ -90,6 +90,7 @@ help:
 	@echo "make deps         install what is missing (the list: packages)"
 	@echo "make lint man     lints alone; manual pages checked and rendered"
 	@echo "make torture      1000 rounds of kill -9 (ROUNDS=N, SEED=S): nothing may be lost"
+	@echo "make faults       every call of the system that can fail, fails"
 	@echo "make bench        install what is missing, measure beside peers, under 10 minutes;"
 	@echo "                  BENCH='--json FILE call calls' runs some rows"
 	@echo "make fuzz         fuzzers with libFuzzer, FUZZ_TIME=60 seconds each, or"
@@ -188,6 +189,14 @@ $B/crash/lying-broker: $(call objs,cmd/dfb-broker/*.c) $(call crash_obj,lie) $B/
 $B/crash/%: $B/obj/tests/crash/%.o $(call crash_obj,ledger) $B/libdfb.a
 	$(link)
 
+# Daemons with hooks for faults in them, for tests/faults alone.
+ALLOCATORS := malloc calloc realloc reallocarray
+FAULTY := $B/faults/dfb-broker $B/faults/dfb-names
+$(foreach p,$(notdir $(FAULTY)),$(eval $B/faults/$p: $(call objs,cmd/$p/*.c)))
+$(FAULTY): MORE_LIBS := $(ALLOCATORS:%=-Wl,--wrap=%)
+$(FAULTY): $B/obj/tests/faults/hooks.o $B/tools.a $B/libdfb.a
+	$(link)
+
 # A fuzzer is linked with libFuzzer by 'make fuzz', with a driver of ours for 'make check'.
 # What one needs besides the library.
 BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
@@ -209,7 +218,7 @@ $B/tests/fuzz_%: MORE_LIBS :=
 $B/tests/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/obj/tests/fuzz/driver.o $B/tools.a $B/libdfb.a
 	$(link)
 
-build-tests: all $(TESTS) $(CRASH) $(FUZZERS:%=$B/tests/%)
+build-tests: all $(TESTS) $(CRASH) $(FAULTY) $(FUZZERS:%=$B/tests/%)
 
 RUN = B=$(abspath $B) CC='$(CC)' SAN=$(SAN) VALGRIND=$(VALGRIND) tests/run
 
@@ -229,6 +238,11 @@ build-bench: all $(BENCHES)
 
 torture: all $(CRASH)
 	@B=$(abspath $B) tests/crash/run --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
+
+# Every fault at every call; half an hour on two quiet cores.
+faults: all $(FAULTY)
+	@B=$(abspath $B) nice tests/faults/run
+torture: faults
 
 demo: deps all
 	@BIN=$(abspath $B/bin) PATH=$(abspath $B/bin):$$PATH tests/demo.sh
