@@ -264,6 +264,8 @@ mark_clean(struct broker *b, bool clean)
 		}
 	if (rc == 0)
 		rc = dfb_store_commit(b->store, batch, true);
+	else
+		log_errx("no memory to mark the store as %s", clean ? "closed" : "in use");
 	dfb_batch_free(batch);
 	return rc;
 }

@@ -2,10 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -55,12 +57,43 @@ are_free(int n)
 	return got == n;
 }
 
+/* ZeroMQ aborts, too, when it cannot start its two threads: where memory is limited, one
+ * tries first. */
+static void *
+wait_for_lock(void *lock)
+{
+	pthread_mutex_lock(lock);
+	pthread_mutex_unlock(lock);
+	return NULL;
+}
+
+static bool
+can_start_threads(void)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct rlimit r;
+	pthread_t t[2];
+	int n = 0, e = 0;
+
+	if (getrlimit(RLIMIT_AS, &r) == -1 || r.rlim_cur == RLIM_INFINITY)
+		return true;
+	pthread_mutex_lock(&lock);
+	while (n < 2 && (e = pthread_create(&t[n], NULL, wait_for_lock, &lock)) == 0)
+		n++;
+	pthread_mutex_unlock(&lock);
+	while (n > 0)
+		pthread_join(t[--n], NULL);
+	errno = ENOMEM;
+	return e == 0;
+}
+
 struct dfb_net *
 dfb_net_new(void)
 {
 	struct dfb_net *n;
 
-	if (!are_free(START_FDS) || (n = calloc(1, sizeof *n)) == NULL)
+	if (!are_free(START_FDS) || !can_start_threads() ||
+	    (n = calloc(1, sizeof *n)) == NULL)
 		return NULL;
 	if ((n->ctx = zmq_ctx_new()) == NULL) {
 		free(n);
