@@ -5,9 +5,11 @@
 #include <dirent.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAME_FORMAT "seg-%06u.db"
 #define NAME_MAX_LEN 32
@@ -140,6 +142,56 @@ list_files(const char *dir, uint32_t **out)
 	return (ssize_t)len;
 }
 
+/*
+ * A crash in the midst of a drop can leave a stub: recovery makes the file anew from the log
+ * and has no pages to put in, and the segment cannot be opened.  So a file says that it
+ * is to go, from before the drop until after it.
+ */
+#define DROP_FORMAT "seg-%06u.drop"
+
+/* Make or remove that file, for good: 0 or errno. */
+static int
+mark_drop(const struct dfb_store *s, uint32_t number, bool make)
+{
+	int dfd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd, e = 0;
+	char name[NAME_MAX_LEN];
+
+	if (dfd == -1)
+		return errno;
+	snprintf(name, sizeof name, DROP_FORMAT, number);
+	if (!make)
+		e = unlinkat(dfd, name, 0) == -1 ? errno : 0;
+	else if ((fd = openat(dfd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) == -1)
+		e = errno;
+	else
+		close(fd);
+	if (e == 0 && fsync(dfd) == -1)
+		e = errno;
+	close(dfd);
+	return e;
+}
+
+/* End the drops that a crash interrupted, after recovery: 0 or errno. */
+static int
+end_drops(const struct dfb_store *s, const uint32_t *list, ssize_t n)
+{
+	int e = 0;
+
+	for (ssize_t i = 0; i < n && e == 0; i++) {
+		char mark[NAME_MAX_LEN], *path;
+
+		snprintf(mark, sizeof mark, DROP_FORMAT, list[i]);
+		if (asprintf(&path, "%s/%s", s->dir, mark) == -1)
+			return ENOMEM;
+		if (access(path, F_OK) == 0) {
+			memcpy(path + strlen(path) - strlen("drop"), "db", sizeof "db");
+			e = unlink(path) == -1 ? errno : mark_drop(s, list[i], false);
+		}
+		free(path);
+	}
+	return e;
+}
+
 int
 dfb_store_segments_open(struct dfb_store *s, int *status)
 {
@@ -149,6 +201,13 @@ dfb_store_segments_open(struct dfb_store *s, int *status)
 
 	if (!s->has_segments)
 		return 0;
+	if ((n = list_files(s->dir, &list)) == -1)
+		return dfb_store_open_fail(s, errno, status, "list its segments");
+	e = end_drops(s, list, n);
+	free(list);
+	list = NULL;
+	if (e != 0)
+		return dfb_store_open_fail(s, e, status, "end the drop of a segment");
 	if ((n = list_files(s->dir, &list)) == -1)
 		return dfb_store_open_fail(s, errno, status, "list its segments");
 	for (ssize_t i = 0; i < n && e == 0; i++) {
@@ -273,10 +332,14 @@ dfb_store_segment_drop(struct dfb_store *s, uint32_t number)
 		pthread_cond_wait(&s->idle, &s->mutex);
 	pthread_mutex_unlock(&s->mutex);
 
-	e = g->db->close(g->db, 0);
+	e = mark_drop(s, number, true);
+	if (e == 0)
+		e = g->db->close(g->db, 0);
 	free(g);
 	snprintf(name, sizeof name, NAME_FORMAT, number);
 	if (e == 0)
 		e = s->env->dbremove(s->env, NULL, name, NULL, DB_AUTO_COMMIT);
+	if (e == 0)
+		e = mark_drop(s, number, false);
 	return e == 0 ? 0 : dfb_store_fail(s, e, "drop segment %u", number);
 }

@@ -960,6 +960,29 @@ the_current_segment_cannot_be_dropped(void **state)
 	dfb_store_close(s);
 }
 
+static void
+an_interrupted_drop_is_ended(void **state)
+{
+	struct dfb_segment_info info[5];
+	struct dfb_store *s = three_segments();
+
+	(void)state;
+	assert_int_equal(dfb_store_segment_drop(s, 1), 0);
+	assert_false(exists("seg-000001.drop"));
+	dfb_store_close(s);
+	/* A stub, as recovery may leave it, and a segment that it brought back. */
+	write_file(in_dir("seg-000001.db"), "stub");
+	write_file(in_dir("seg-000002.drop"), "");
+	write_file(in_dir("seg-000001.drop"), "");
+	s = open_with(100000);
+	assert_int_equal(dfb_store_segments(s, info, 5), 1);
+	expect_extent(s, 1, 20, 30);
+	assert_false(exists("seg-000001.db"));
+	assert_false(exists("seg-000001.drop"));
+	assert_false(exists("seg-000002.db"));
+	dfb_store_close(s);
+}
+
 /* ---- crashes ---- */
 
 static void
@@ -1474,7 +1497,7 @@ main(void)
 		T(segments_roll),
 		T(an_old_block_is_replaced_where_it_is),
 		T(a_segment_is_dropped),
-		T(the_current_segment_cannot_be_dropped),
+		T(the_current_segment_cannot_be_dropped), T(an_interrupted_drop_is_ended),
 		T(what_was_committed_survives_a_kill),
 		T(a_kill_at_any_moment_loses_nothing),
 		T(flush_makes_it_durable),
