@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NAME_FORMAT "seg-%06u.db"
@@ -171,24 +172,50 @@ mark_drop(const struct dfb_store *s, uint32_t number, bool make)
 	return e;
 }
 
-/* End the drops that a crash interrupted, after recovery: 0 or errno. */
+static bool
+is_marked(const struct dfb_store *s, uint32_t number)
+{
+	char *path;
+	bool is;
+
+	if (asprintf(&path, "%s/" DROP_FORMAT, s->dir, number) == -1)
+		return false;
+	is = access(path, F_OK) == 0;
+	free(path);
+	return is;
+}
+
+/* After recovery.  A stub is less than a page, and Berkeley DB would not open it.  Of a whole segment it
+ * has pages from recovery, and must do it. */
 static int
-end_drops(const struct dfb_store *s, const uint32_t *list, ssize_t n)
+end_drop(struct dfb_store *s, uint32_t number)
+{
+	char name[NAME_MAX_LEN], *path;
+	struct stat st;
+	int e = 0;
+
+	snprintf(name, sizeof name, NAME_FORMAT, number);
+	if (asprintf(&path, "%s/%s", s->dir, name) == -1)
+		return ENOMEM;
+	if (stat(path, &st) == -1)
+		e = errno;
+	else if (st.st_size >= STORE_PAGE)
+		e = s->env->dbremove(s->env, NULL, name, NULL, DB_AUTO_COMMIT);
+	else if (unlink(path) == -1)
+		e = errno;
+	free(path);
+	return e;
+}
+
+/* End the drops that a crash interrupted, after recovery: 0 or an error. */
+static int
+end_drops(struct dfb_store *s, const uint32_t *list, ssize_t n)
 {
 	int e = 0;
 
-	for (ssize_t i = 0; i < n && e == 0; i++) {
-		char mark[NAME_MAX_LEN], *path;
-
-		snprintf(mark, sizeof mark, DROP_FORMAT, list[i]);
-		if (asprintf(&path, "%s/%s", s->dir, mark) == -1)
-			return ENOMEM;
-		if (access(path, F_OK) == 0) {
-			memcpy(path + strlen(path) - strlen("drop"), "db", sizeof "db");
-			e = unlink(path) == -1 ? errno : mark_drop(s, list[i], false);
-		}
-		free(path);
-	}
+	for (ssize_t i = 0; i < n && e == 0; i++)
+		if (is_marked(s, list[i]) && (e = end_drop(s, list[i])) == 0)
+			e = mark_drop(s, list[i], false);
 	return e;
 }
 
@@ -332,11 +359,11 @@ dfb_store_segment_drop(struct dfb_store *s, uint32_t number)
 		pthread_cond_wait(&s->idle, &s->mutex);
 	pthread_mutex_unlock(&s->mutex);
 
+	snprintf(name, sizeof name, NAME_FORMAT, number);
 	e = mark_drop(s, number, true);
 	if (e == 0)
 		e = g->db->close(g->db, 0);
 	free(g);
-	snprintf(name, sizeof name, NAME_FORMAT, number);
 	if (e == 0)
 		e = s->env->dbremove(s->env, NULL, name, NULL, DB_AUTO_COMMIT);
 	if (e == 0)
