@@ -90,7 +90,8 @@ help:
 	@echo "make deps         install what is missing (the list: packages)"
 	@echo "make lint man     lints alone; manual pages checked and rendered"
 	@echo "make torture      1000 rounds of kill -9 (ROUNDS=N, SEED=S): nothing may be lost"
-	@echo "make faults       every call of the system that can fail, fails"
+	@echo "make faults       every call of the system that can fail, fails (EVERY=17: each 17th);"
+	@echo "                  a part of make torture"
 	@echo "make bench        install what is missing, measure beside peers, under 10 minutes;"
 	@echo "                  BENCH='--json FILE call calls' runs some rows"
 	@echo "make fuzz         fuzzers with libFuzzer, FUZZ_TIME=60 seconds each, or"
@@ -239,9 +240,9 @@ build-bench: all $(BENCHES)
 torture: all $(CRASH)
 	@B=$(abspath $B) tests/crash/run --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 
-# Every fault at every call; half an hour on two quiet cores.
+# Every fault at every call, some 20,000 runs: over an hour on two cores.
 faults: all $(FAULTY)
-	@B=$(abspath $B) nice tests/faults/run
+	@B=$(abspath $B) nice tests/faults/run -k $(or $(EVERY),1)
 torture: faults
 
 demo: deps all
