@@ -401,3 +401,26 @@ lag_of() { group_json "$1" "$2" | jq -r 'if type == "array" then .[0] else . end
 	run_status 0 dfb-recv -g g -e A10-x >>out
 	{ seq 100; echo more; } | cmp - out
 }
+
+# A call that ends before the next commit: which takes 50 ms, but on a busy machine not always.
+quick_call() {
+	topic=A10-x$((n++))
+	dfb-ctl topic create $topic --durability async
+	dfb-recv -g g $topic -- cat &
+	worker=$!
+	wait_for "dfb-call -t 5s -m x $topic"
+	wait_for "dfb-ctl --json topic show $topic | jq -e '.per_broker[].queues[] | .committed == .next'"
+	dfb-ctl --json topic show $topic | jq -e '.per_broker[].queues[] | .first == .next'
+}
+
+@test "calls that ended are not written, and their offsets are not used again" {
+	n=0
+	wait_for quick_call
+	next=$(dfb-ctl --json topic show $topic | jq '.per_broker[].queues[].next')
+	kill -9 "$(broker_pid)"
+	wait_for "dfb-ctl ping b1"
+	[ "$(dfb-ctl --json topic show $topic | jq '.per_broker[].queues[].next')" -gt "$next" ]
+	assert_eq 0 "$(dfb-ctl --json topic show $topic | jq .messages)"
+	wait_for "[ \"\$(dfb-call -t 5s -m again $topic)\" = again ]"
+	pkill -P $$ -x dfb-recv
+}

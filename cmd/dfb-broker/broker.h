@@ -49,6 +49,8 @@ struct settings {
 struct held {
 	struct dfb_block *b;
 	bool sealed, submitted, stored;
+	bool others;             /* messages in it that are not calls */
+	bool past;               /* submitted, but not stored: all its calls have ended */
 	RB_ENTRY(held) node;     /* in its queue, by base */
 	TAILQ_ENTRY(held) lru;   /* stored ones: in the broker's cache, oldest first */
 	struct queue *q;
@@ -360,8 +362,13 @@ RB_PROTOTYPE(held_tree, held, node, held_cmp)
 struct queue *queue_new(struct topic *, uint32_t index);
 void queue_free(struct broker *, struct queue *);
 /* Append one encoded record; its offset.  UINT64_MAX when there is no memory. */
+enum append { APPEND_PLAIN, APPEND_EXPIRES, APPEND_CALL };
 uint64_t queue_append(struct broker *, struct queue *, const uint8_t *rec, size_t len,
-    bool special, uint8_t **where);
+    enum append, uint8_t **where);
+/* Whether a block needs no place on the disk: an async topic's, all of calls that ended.
+ * queue_passed: its batch is done, it goes. */
+bool queue_is_past(const struct held *);
+void queue_passed(struct broker *, struct held *);
 uint64_t queue_limit(const struct queue *); /* what may be delivered ends here */
 uint64_t queue_count(const struct queue *, uint64_t from, uint64_t to); /* messages */
 struct dfb_block *queue_find(struct queue *, uint64_t offset);

@@ -234,7 +234,7 @@ start(struct broker *b, struct session *s, struct topic *t, const struct dfb_rec
 		c->caller = s;
 		c->taken = false;
 		c->timer = (struct dfb_timer){ .fn = expired, .arg = b };
-		c->offset = queue_append(b, c->q, bytes, r->size, true, &where);
+		c->offset = queue_append(b, c->q, bytes, r->size, APPEND_CALL, &where);
 		if (c->offset == UINT64_MAX)
 			fail_stop(b, "no memory for a call");
 		be64enc(where + r->call_at, c->handle);

@@ -152,7 +152,7 @@ commit_dirty_producer(struct broker *b, struct producer *p)
 static void
 gather_queue(struct broker *b, struct batch_job *j, struct queue *q)
 {
-	struct held *h, *first = NULL;
+	struct held *h, *first = NULL, *past = NULL;
 
 	q->dirty = false;
 	if (q->topic->dead)
@@ -168,9 +168,15 @@ gather_queue(struct broker *b, struct batch_job *j, struct queue *q)
 		j->blocks = grow(b, j->blocks, j->nblocks, &j->blocks_cap,
 		    sizeof *j->blocks);
 		j->blocks[j->nblocks++] = h;
-		if (dfb_batch_block(j->batch, h->b) == -1)
+		if ((h->past = queue_is_past(h)))
+			past = h;
+		else if (dfb_batch_block(j->batch, h->b) == -1)
 			fail_stop(b, "no memory for a commit");
 	}
+	/* Their offsets are not used again. */
+	if (past != NULL &&
+	    queue_floor_row(j->batch, q, past->b->base + past->b->count) == -1)
+		fail_stop(b, "no memory for a commit");
 }
 
 static void
@@ -286,7 +292,10 @@ finish(struct batch_job *j)
 	for (size_t i = 0; i < j->nblocks; i++) {
 		struct queue *q = j->blocks[i]->q;
 		q->busy--;
-		queue_stored(b, j->blocks[i]);
+		if (j->blocks[i]->past)
+			queue_passed(b, j->blocks[i]);
+		else
+			queue_stored(b, j->blocks[i]);
 		queue_wake(b, q);
 	}
 	for (size_t i = 0; i < j->nproducers; i++) {

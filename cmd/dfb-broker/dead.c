@@ -80,7 +80,7 @@ bury(struct broker *b, const struct dying *d, struct dfb_record *r)
 	if (dfb_buf_reserve(&buf, dfb_record_size(r)) == -1)
 		fail_stop(b, "no memory for a dead letter");
 	buf.len = (size_t)(dfb_record_write(r, buf.data) - buf.data);
-	if (queue_append(b, t->queues[0], buf.data, buf.len, false, NULL) == UINT64_MAX)
+	if (queue_append(b, t->queues[0], buf.data, buf.len, APPEND_PLAIN, NULL) == UINT64_MAX)
 		fail_stop(b, "no memory for a dead letter");
 	dfb_buf_release(&buf);
 	free(headers);

@@ -183,14 +183,14 @@ place_queues(struct loader *l)
 				return -1;
 			if (rc == 0)
 				q->first = q->next = q->floor;
+			q->gap_from = q->next;
 			if (q->next < q->floor)
-				q->next = q->floor;
+				q->next = q->floor; /* calls that ended were behind */
 			if (t->set.durability == DFB_MEMORY)
 				q->first = q->next;
-			else if (t->set.durability == DFB_ASYNC && !l->clean) {
-				q->gap_from = q->next;
-				q->gap_to = q->next += ASYNC_SKIP;
-			}
+			else if (t->set.durability == DFB_ASYNC && !l->clean)
+				q->next += ASYNC_SKIP;
+			q->gap_to = q->next;
 			q->committed = q->next;
 		}
 	return 0;

@@ -168,7 +168,8 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 		if ((status = check(pr->topic, &rec, why, sizeof why)) != DFB_OK)
 			break;
 		if (queue_append(b, queue_choose(pr->topic, &rec), p - rec.size,
-		    rec.size, (rec.flags & DFB_R_EXPIRES) != 0, NULL) == UINT64_MAX) {
+		    rec.size, (rec.flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN,
+		    NULL) == UINT64_MAX) {
 			/* A frame that must be all or nothing cannot stop half-way. */
 			if ((r->flags & DFB_PUT_ATOMIC) != 0)
 				fail_stop(b, "no memory for messages");

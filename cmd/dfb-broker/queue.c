@@ -86,7 +86,7 @@ open_block(struct broker *b, struct queue *q, size_t len)
 
 uint64_t
 queue_append(struct broker *b, struct queue *q, const uint8_t *rec, size_t len,
-    bool special, uint8_t **where)
+    enum append kind, uint8_t **where)
 {
 	struct held *h = q->open;
 	size_t cap;
@@ -100,8 +100,9 @@ queue_append(struct broker *b, struct queue *q, const uint8_t *rec, size_t len,
 	if (dfb_block_append(h->b, rec, len, 1, b->wall) == -1)
 		return UINT64_MAX;
 	q->bytes += h->b->cap - cap;
-	if (special)
+	if (kind != APPEND_PLAIN)
 		h->b->flags |= BLOCK_SPECIAL;
+	h->others |= kind != APPEND_CALL;
 	if (where != NULL)
 		*where = h->b->data + h->b->len - len;
 	if (in_memory_only(q))
@@ -139,6 +140,21 @@ queue_count(const struct queue *q, uint64_t from, uint64_t to)
 	return to - from - (b > a ? b - a : 0);
 }
 
+/* Nobody may read them any more: who subscribes later is not given calls that ended. */
+bool
+queue_is_past(const struct held *h)
+{
+	const struct queue *q = h->q;
+	struct group *g;
+
+	if (h->others || q->topic->set.durability != DFB_ASYNC)
+		return false;
+	TAILQ_FOREACH(g, &q->topic->groups, link)
+		if (!group_is_over(g) && g->cursors[q->index]->low < h->b->base + h->b->count)
+			return false;
+	return true;
+}
+
 struct dfb_block *
 queue_find(struct queue *q, uint64_t offset)
 {
@@ -166,6 +182,19 @@ queue_stored(struct broker *b, struct held *h)
 	b->cache_used += h->b->cap;
 	while (b->cache_used > CACHE_MAX && (old = TAILQ_FIRST(&b->cache)) != NULL)
 		drop(b, old);
+}
+
+void
+queue_passed(struct broker *b, struct held *h)
+{
+	struct queue *q = h->q;
+	uint64_t end = h->b->base + h->b->count;
+
+	if (q->committed < end)
+		q->committed = end;
+	if (q->first == h->b->base)
+		q->first = end;
+	drop(b, h);
 }
 
 void

@@ -1,29 +1,80 @@
 #include "store/internal.h"
 #include "store/store.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <time.h>
 
-/* Checkpoint after so many bytes of batches.  Recovery reads at most about twice that,
- * and as a thread of its own writes the pages, the commit thread finds clean
- * ones to reuse. */
-#define KEEP_BYTES (8u << 20)
+/* Checkpoint after so many bytes of batches: recovery reads at most about twice that. */
+#define KEEP_BYTES (24u << 20)
+
+/* In between, pages are written soon after they were filled, and the disk begins with them:
+ * the commit thread finds clean ones to use again, and a checkpoint, during which the log's
+ * flushes have to wait, finds little to do. */
+#define WRITE_BYTES (512u << 10)
+#define WRITE_MS 50
+#define CLEAN_PERCENT 98
+
+static struct timespec
+after(struct timespec t, long ms)
+{
+	t.tv_nsec += ms * 1000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return t;
+}
+
+/* Wait until there is work, and it is time; or to stop. */
+static void
+wait_for_work(struct keeper *k, const struct timespec *next)
+{
+	while (!k->stop && k->bytes < WRITE_BYTES)
+		pthread_cond_wait(&k->wake, &k->mutex);
+	while (!k->stop && k->bytes < KEEP_BYTES / 4 &&
+	    pthread_cond_clockwait(&k->wake, &k->mutex, CLOCK_MONOTONIC, next) == 0)
+		;
+}
+
+static int
+write_pages(struct dfb_store *s)
+{
+	int written, fd, e = s->env->memp_trickle(s->env, CLEAN_PERCENT, &written);
+
+	if (e != 0)
+		return dfb_store_fail(s, e, "write pages");
+	pthread_mutex_lock(&s->mutex);
+	fd = s->nsegs != 0 && s->segs[s->nsegs - 1]->db->fd(s->segs[s->nsegs - 1]->db, &fd) ==
+	    0 ? fd : -1;
+	pthread_mutex_unlock(&s->mutex);
+	/* A hint: a checkpoint finds out what went wrong. */
+	if (fd != -1)
+		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	return 0;
+}
 
 static void *
 keep(void *arg)
 {
 	struct dfb_store *s = arg;
 	struct keeper *k = &s->keeper;
+	struct timespec next;
+	size_t since = 0;
+	int rc;
 
 	pthread_mutex_lock(&k->mutex);
-	while (!k->stop) {
-		if (k->bytes < KEEP_BYTES) {
-			pthread_cond_wait(&k->wake, &k->mutex);
-			continue;
-		}
+	for (;;) {
+		clock_gettime(CLOCK_MONOTONIC, &next);
+		next = after(next, WRITE_MS);
+		wait_for_work(k, &next);
+		if (k->stop)
+			break;
+		since += k->bytes;
 		k->bytes = 0;
 		pthread_mutex_unlock(&k->mutex);
-		if (dfb_store_checkpoint(s, 0) == -1)
+		rc = since < KEEP_BYTES ? write_pages(s) : dfb_store_checkpoint(s, 0);
+		if (rc == -1)
 			return NULL; /* the commit thread sees that the store failed */
+		since = since < KEEP_BYTES ? since : 0;
 		pthread_mutex_lock(&k->mutex);
 	}
 	pthread_mutex_unlock(&k->mutex);
@@ -67,10 +118,13 @@ void
 dfb_keeper_note(struct dfb_store *s, size_t bytes)
 {
 	struct keeper *k = &s->keeper;
+	size_t was;
 
 	pthread_mutex_lock(&k->mutex);
+	was = k->bytes;
 	k->bytes += bytes;
-	if (k->bytes >= KEEP_BYTES)
+	if ((was < WRITE_BYTES && k->bytes >= WRITE_BYTES) ||
+	    k->bytes >= KEEP_BYTES / 4)
 		pthread_cond_signal(&k->wake);
 	pthread_mutex_unlock(&k->mutex);
 }
