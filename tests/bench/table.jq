@@ -33,7 +33,7 @@ def rows: [
 	    bar: "1 M/s", figure: 1000000},
 	{row: "process", what: "one process per message sent", unit: "/s",
 	    bar: "500/s", figure: 500},
-	{row: "handler", what: "handler process per message", unit: "/s",
+	{row: "handler", what: "handler process per message, -j 2", unit: "/s",
 	    bar: "1.5 k/s", figure: 1500},
 	{row: "coproc", what: "  --coproc", unit: "/s", bar: "100 k/s", figure: 100000},
 	{row: "memory", what: "memory for a backlog of 1 M", unit: "MiB",
