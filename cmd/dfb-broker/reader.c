@@ -1,9 +1,11 @@
 /* The backlog: blocks that are not in memory any more come from the reader thread. */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/worker.h"
 #include "broker.h"
 #include "store/store.h"
+#include "wire/record.h"
 
 struct fetch {
 	struct dfb_job job;
@@ -32,12 +34,33 @@ fetch_new(struct broker *b, struct queue *q, void *arg)
 	return f;
 }
 
+/* Delivery counts on as many whole records as the header says. */
+static bool
+is_whole(const struct dfb_block *blk)
+{
+	const uint8_t *p = blk->data + DFB_BLOCK_HEADER, *end = blk->data + blk->len;
+	struct dfb_record r;
+	uint32_t n = 0;
+	int rc;
+
+	while ((rc = dfb_record_next(&p, end, &r)) == 1)
+		n++;
+	return rc == 0 && n == blk->count;
+}
+
 static void
 run_fetch(struct dfb_job *job)
 {
 	struct fetch *f = (struct fetch *)job;
 
 	f->rc = dfb_store_read(f->b->store, f->id, f->offset, &f->block);
+	if (f->rc == 1 && !is_whole(f->block)) {
+		log_errx("the block of queue %llu from offset %llu on is damaged: restore a "
+		    "backup", (unsigned long long)f->id,
+		    (unsigned long long)f->block->base);
+		dfb_block_unref(f->block);
+		f->rc = -1;
+	}
 }
 
 static void
