@@ -179,7 +179,7 @@ limited() {
 	wait_for "grep -q event=descriptors-full names.log || grep -q event=descriptors-full b1.log"
 	kill -0 $PID_names
 	kill -0 $PID_b1
-	kill "${crowd[@]}"
+	kill -KILL "${crowd[@]}" # also one that has not begun yet
 	run_status 0 dfb-send --wait 20s -m hello A10-x
 	run_status 0 dfb-recv --wait 20s -g last -e A10-x >got
 	assert_eq hello "$(cat got)"

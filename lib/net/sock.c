@@ -453,8 +453,9 @@ has_input(void *sock)
 bool
 dfb_sock_readable(struct dfb_sock *s)
 {
-	s->touched = false;
-	return has_input(s->sock);
+	/* Whoever asks uses up the edge: what waits is not forgotten. */
+	s->touched = has_input(s->sock);
+	return s->touched;
 }
 
 bool

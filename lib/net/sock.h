@@ -89,8 +89,8 @@ enum dfb_net_event dfb_sock_event(struct dfb_sock *, int *fd);
 /*
  * For the loop: the descriptors to sleep on, and whether frames and events wait.  The
  * descriptors are edge-triggered: when one was ready, ask, and serve, until nothing waits.
- * What is done with the socket meanwhile can use up the edge: it is then touched (which the
- * question resets), and must be asked before the next sleep, too.
+ * What is done with the socket meanwhile, the question too, can use up the edge: it is then
+ * touched, until the answer is that nothing waits, and must be asked before the next sleep.
  */
 int dfb_sock_fd(const struct dfb_sock *);
 int dfb_sock_event_fd(const struct dfb_sock *);

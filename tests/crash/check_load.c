@@ -94,7 +94,8 @@ driver_line(struct world *w, const char *s)
 	if (s[0] == 'D')
 		return true;
 	if (s[0] == 'o' && sscanf(s, "o %127s %15s", name, how) == 2) {
-		w->topics[topic_of(w, name)].durability = strcmp(how, "commit") == 0 ? COMMIT :
+		int t = topic_of(w, name); /* which may move them */
+		w->topics[t].durability = strcmp(how, "commit") == 0 ? COMMIT :
 		    strcmp(how, "async") == 0 ? ASYNC : MEMORY;
 		return true;
 	}
