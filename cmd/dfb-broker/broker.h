@@ -156,6 +156,7 @@ struct group {
 	struct topic *topic;
 	bool broadcast, kept;      /* kept: its offsets are stored */
 	bool fleeting;             /* of one anonymous subscription, gone with it */
+	bool fresh;                /* not on the disk yet: nothing is delivered before */
 	struct sub_list subs;
 	unsigned nsubs;
 	struct cursor **cursors;   /* one per queue */

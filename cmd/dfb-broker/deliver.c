@@ -41,7 +41,7 @@ deliver_sub(struct broker *b, struct sub *u)
 static bool
 can_deliver(const struct cursor *c)
 {
-	return c->owner != NULL && c->heir == NULL && !c->seeking &&
+	return c->owner != NULL && c->heir == NULL && !c->seeking && !c->group->fresh &&
 	    c->owner->bytes < SUB_BYTES &&
 	    c->owner->out < c->owner->credit && !c->owner->session->going &&
 	    !session_is_blocked(c->owner->session);
@@ -318,7 +318,7 @@ is_drained(const struct sub *u)
 static void
 check_drained(struct broker *b, struct sub *u)
 {
-	if (!u->stop_at_end || u->drained || !is_drained(u))
+	if (!u->stop_at_end || u->drained || u->group->fresh || !is_drained(u))
 		return;
 	u->drained = true;
 	session_send(b, u->session, &(struct dfb_proto){ .type = DFB_M_DRAINED,

@@ -229,6 +229,42 @@ start_at(struct broker *b, struct group *g, uint8_t start, uint64_t value)
 	}
 }
 
+/* A group that was given a message exists, also after a crash: else it would begin anew, where
+ * it may not find what it has not had yet. */
+struct fresh {
+	uint32_t topic;
+	char group[DFB_GROUP_MAX];
+};
+
+static void
+group_stored(struct broker *b, void *arg)
+{
+	struct fresh *f = arg;
+	struct topic *t = topic_by_id(b, f->topic);
+	struct group *g = t != NULL ? group_find(t, f->group) : NULL;
+	struct sub *u;
+
+	free(f);
+	if (g == NULL)
+		return;
+	g->fresh = false;
+	TAILQ_FOREACH(u, &g->subs, in_group)
+		deliver_sub(b, u);
+}
+
+static int
+deliver_when_stored(struct broker *b, struct group *g)
+{
+	struct fresh *f = malloc(sizeof *f);
+
+	if (f == NULL)
+		return -1;
+	f->topic = g->topic->id;
+	strlcpy(f->group, g->name, sizeof f->group);
+	g->fresh = true;
+	return commit_then(b, group_stored, f);
+}
+
 /* The group a subscription belongs to, by its name on the wire; makes it. */
 static struct group *
 join(struct broker *b, struct topic *t, const struct dfb_m_subscribe *r)
@@ -258,7 +294,7 @@ join(struct broker *b, struct topic *t, const struct dfb_m_subscribe *r)
 		return NULL;
 	start_at(b, g, start, r->value);
 	g->fleeting = fleeting; /* not before: without subscriptions it would be over */
-	if (kept && group_store(b, g) == -1)
+	if (kept && (group_store(b, g) == -1 || deliver_when_stored(b, g) == -1))
 		fail_stop(b, "no memory for a group");
 	for (uint32_t i = 0; i < t->set.queues; i++)
 		commit_dirty_cursor(b, g->cursors[i]);
