@@ -94,12 +94,12 @@ struct segment {
 	uint64_t bytes, last_ms;
 };
 
-/* A thread that writes checkpoints as the log grows. */
+/* A thread that writes pages and checkpoints as the log grows. */
 struct keeper {
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
-	size_t bytes; /* committed since the last one */
+	size_t bytes; /* committed since it last worked */
 	bool running, stop;
 };
 

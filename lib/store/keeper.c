@@ -35,6 +35,22 @@ wait_for_work(struct keeper *k, const struct timespec *next)
 		;
 }
 
+/* The descriptor of the segment that is being written; -1: there is none. */
+static int
+current_fd(struct dfb_store *s)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&s->mutex);
+	if (s->nsegs != 0) {
+		DB *db = s->segs[s->nsegs - 1]->db;
+		if (db->fd(db, &fd) != 0)
+			fd = -1;
+	}
+	pthread_mutex_unlock(&s->mutex);
+	return fd;
+}
+
 static int
 write_pages(struct dfb_store *s)
 {
@@ -42,12 +58,8 @@ write_pages(struct dfb_store *s)
 
 	if (e != 0)
 		return dfb_store_fail(s, e, "write pages");
-	pthread_mutex_lock(&s->mutex);
-	fd = s->nsegs != 0 && s->segs[s->nsegs - 1]->db->fd(s->segs[s->nsegs - 1]->db, &fd) ==
-	    0 ? fd : -1;
-	pthread_mutex_unlock(&s->mutex);
 	/* A hint: a checkpoint finds out what went wrong. */
-	if (fd != -1)
+	if ((fd = current_fd(s)) != -1)
 		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return 0;
 }

@@ -6,7 +6,7 @@
  * Threads: dfb_store_commit and the segment functions that say so are for one thread
  * (the commit thread); dfb_store_read, _seek, _space and _flush for any thread at the
  * same time; _checkpoint for the housekeeper's.  A thread of the store's own writes
- * checkpoints while much is committed, so that recovery stays short.  Any error that is
+ * pages soon after they are filled, and checkpoints, so that recovery stays short.  Any error that is
  * not named as an answer here is fatal for the owner: log, refuse, exit (fail stop).
  */
 #ifndef STORE_STORE_H
