@@ -322,6 +322,9 @@ struct broker {
 	struct counters n;
 };
 
+/* state.c: trees and lists, empty, of a broker that is all zero */
+void broker_init(struct broker *);
+
 /* session.c */
 int session_cmp(struct session *, struct session *);
 RB_PROTOTYPE(session_tree, session, node, session_cmp)

@@ -109,19 +109,7 @@ static void
 init(struct broker *b)
 {
 	raise_limits();
-	RB_INIT(&b->sessions);
-	RB_INIT(&b->topics);
-	RB_INIT(&b->producers);
-	TAILQ_INIT(&b->graves);
-	TAILQ_INIT(&b->blocked);
-	TAILQ_INIT(&b->gone);
-	TAILQ_INIT(&b->cache);
-	TAILQ_INIT(&b->ready);
-	STAILQ_INIT(&b->answering);
-	STAILQ_INIT(&b->dirty_cursors);
-	STAILQ_INIT(&b->dirty_queues);
-	STAILQ_INIT(&b->dirty_producers);
-	STAILQ_INIT(&b->confirms);
+	broker_init(b);
 	b->free_bytes = UINT64_MAX; /* until the keeper has looked */
 	b->incarnation = dfb_wall_ms();
 	b->wall = b->incarnation;

@@ -289,16 +289,7 @@ begin(struct broker *b)
 		dfb_log_init("fuzz", false, -1);
 		b->cf = (struct config){ .name = "b1", .region = "A10", .dedup_ms = 100000,
 			.keep_ms = 1000 };
-		TAILQ_INIT(&b->graves);
-		TAILQ_INIT(&b->blocked);
-		TAILQ_INIT(&b->gone);
-		TAILQ_INIT(&b->cache);
-		TAILQ_INIT(&b->ready);
-		STAILQ_INIT(&b->answering);
-		STAILQ_INIT(&b->dirty_cursors);
-		STAILQ_INIT(&b->dirty_queues);
-		STAILQ_INIT(&b->dirty_producers);
-		STAILQ_INIT(&b->confirms);
+		broker_init(b);
 		need(switch_run(b) == 0);
 	}
 	b->free_bytes = UINT64_MAX;

@@ -1,0 +1,19 @@
+#include "broker.h"
+
+void
+broker_init(struct broker *b)
+{
+	RB_INIT(&b->sessions);
+	RB_INIT(&b->topics);
+	RB_INIT(&b->producers);
+	TAILQ_INIT(&b->graves);
+	TAILQ_INIT(&b->blocked);
+	TAILQ_INIT(&b->gone);
+	TAILQ_INIT(&b->cache);
+	TAILQ_INIT(&b->ready);
+	STAILQ_INIT(&b->answering);
+	STAILQ_INIT(&b->dirty_cursors);
+	STAILQ_INIT(&b->dirty_queues);
+	STAILQ_INIT(&b->dirty_producers);
+	STAILQ_INIT(&b->confirms);
+}
