@@ -27,13 +27,13 @@ describe(struct broker *b, struct group *g)
 	uint64_t lag = 0, out = 0, retries = 0;
 	struct sub *u;
 
-	for (uint32_t i = 0; i < t->set.queues; i++) {
+	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
 		lag += waiting(c);
 		out += c->out;
 		retries += c->nretries;
 		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
-		    "queue", (json_int_t)i, "offset", (json_int_t)c->low,
+		    "queue", (json_int_t)c->q->index, "offset", (json_int_t)c->low,
 		    "next", (json_int_t)c->q->next,
 		    "lag", (json_int_t)waiting(c), "out", (json_int_t)c->out,
 		    "retries", (json_int_t)c->nretries,
@@ -96,7 +96,7 @@ idle(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 		    g->name, g->nsubs);
 		return NULL;
 	}
-	for (uint32_t i = 0; i < t->set.queues; i++)
+	for (uint32_t i = 0; i < t->nqueues; i++)
 		if (g->cursors[i]->jobs != 0) {
 			snprintf(why, WHY_SIZE, "group '%s' is being read: try again", g->name);
 			return NULL;
@@ -143,7 +143,7 @@ admin_group_reset(struct broker *b, json_t *args, enum dfb_status *status, char 
 	if (g == NULL)
 		return NULL;
 	list = json_array();
-	for (uint32_t i = 0; i < g->topic->set.queues; i++) {
+	for (uint32_t i = 0; i < g->topic->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
 		if (target(args, c->q, &offset, why) == -1) {
 			*status = DFB_BADINPUT;
@@ -152,7 +152,7 @@ admin_group_reset(struct broker *b, json_t *args, enum dfb_status *status, char 
 		}
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b}",
 		    "group", g->name, "topic", g->topic->name, "broker", b->cf.name,
-		    "queue", (json_int_t)i, "from", (json_int_t)c->low,
+		    "queue", (json_int_t)c->q->index, "from", (json_int_t)c->low,
 		    "to", (json_int_t)offset,
 		    "messages", (json_int_t)(c->low > offset ? c->low - offset :
 		    offset - c->low), "done", !dry));

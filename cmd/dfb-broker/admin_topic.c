@@ -59,7 +59,7 @@ admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char
 	}
 	if (topic_store(b, t) == -1)
 		fail_stop(b, "no memory for a topic");
-	enroll_topic(b, name, true);
+	enroll_topic(b, t, true);
 	log_event(DFB_LOG_INFO, "topic-created", "topic=%s", name);
 	return json_pack("{s:s, s:s}", "topic", name, "broker", b->cf.name);
 }
@@ -87,7 +87,7 @@ admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *w
 		return NULL;
 	}
 	*status = DFB_AGAIN;
-	if (set.queues > t->set.queues && topic_grow(b, t, set.queues) == -1) {
+	if (set.queues > t->set.queues && lane_grow(b, t, lane_first(t), set.queues) == -1) {
 		snprintf(why, WHY_SIZE, "the broker is out of memory");
 		return NULL;
 	}
@@ -106,16 +106,16 @@ describe(struct broker *b, struct topic *t)
 	struct group *g;
 	size_t groups = 0;
 
-	for (uint32_t i = 0; i < t->set.queues; i++) {
+	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct queue *q = t->queues[i];
 		messages += queue_count(q, q->first, q->next);
 		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I}",
-		    "queue", (json_int_t)i, "first", (json_int_t)q->first,
+		    "queue", (json_int_t)q->index, "first", (json_int_t)q->first,
 		    "next", (json_int_t)q->next, "committed", (json_int_t)queue_limit(q)));
 	}
 	TAILQ_FOREACH(g, &t->groups, link) {
 		uint64_t lag = 0;
-		for (uint32_t i = 0; i < t->set.queues; i++)
+		for (uint32_t i = 0; i < t->nqueues; i++)
 			lag += queue_count(t->queues[i], g->cursors[i]->low,
 			    t->queues[i]->next);
 		if (lag > waiting)

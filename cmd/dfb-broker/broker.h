@@ -62,7 +62,9 @@ RB_HEAD(call_tree, call);
 
 struct queue {
 	struct topic *topic;
-	uint32_t index;
+	struct lane *lane;
+	uint32_t index;          /* its number, on the wire and in the store */
+	uint32_t slot;           /* its place in topic->queues and group->cursors */
 	uint64_t id;             /* topic id << 16 | index */
 	uint64_t first;          /* oldest offset that may still be there */
 	uint64_t next;           /* the next message's offset */
@@ -81,12 +83,27 @@ struct queue {
 struct group;
 TAILQ_HEAD(group_list, group);
 
+/* Queues that take the same messages: those without a label, or those of one label.  The
+ * first `writable` of them take new ones. */
+#define LANE_SHIFT 10 /* numbers of a lane's queues: lane number << LANE_SHIFT, and up */
+#define LANE_QUEUES_MAX ((1u << LANE_SHIFT) - 1)
+struct lane {
+	char label[DFB_GROUP_MAX]; /* "": the first lane */
+	uint32_t number;
+	uint32_t readable, writable;
+	struct queue **queues;   /* the readable ones, by number */
+	uint32_t turn;           /* for messages without a key */
+	TAILQ_ENTRY(lane) link;
+};
+TAILQ_HEAD(lane_list, lane);
+
 struct topic {
 	char name[DFB_TOPIC_MAX];
 	uint32_t id;
 	struct settings set;
-	struct queue **queues;
-	uint32_t turn;           /* for messages without a key */
+	struct lane_list lanes;  /* at least one */
+	struct queue **queues;   /* of all lanes, in no order */
+	uint32_t nqueues;
 	unsigned serving;        /* subscriptions of groups, broadcast apart */
 	struct group_list groups;
 	bool dead;               /* deleted; freed when no job refers to it */
@@ -159,7 +176,7 @@ struct group {
 	bool fresh;                /* not on the disk yet: nothing is delivered before */
 	struct sub_list subs;
 	unsigned nsubs;
-	struct cursor **cursors;   /* one per queue */
+	struct cursor **cursors;   /* one per queue, at the queue's slot */
 	uint64_t settled, redelivered, retried, dead_letters;
 	TAILQ_ENTRY(group) link;
 };
@@ -223,6 +240,7 @@ struct session {
 	bool ending;               /* in the broker's list of those that are over ... */
 	bool going;                /* ... wholly: its connection ended */
 	char who[DFB_GROUP_MAX], role[16], region[8];
+	struct dfb_id client;      /* the same in all sessions of one client */
 	struct stream_list streams;
 	struct sub_list subs;
 	struct call_list calls;
@@ -353,7 +371,16 @@ struct topic *topic_find(struct broker *, struct dfb_str name);
 struct topic *topic_by_name(struct broker *, const char *name);
 struct topic *topic_new(struct broker *, const char *name, uint32_t id,
     const struct settings *);
-int topic_grow(struct broker *, struct topic *, uint32_t queues);
+/* lane.c */
+struct lane *lane_new(struct topic *, uint32_t number, const char *label);
+void lane_free(struct topic *, struct lane *); /* without its queues */
+struct lane *lane_first(const struct topic *);
+/* More readable and writable queues, up to n; -1: no memory for all of them. */
+int lane_grow(struct broker *, struct topic *, struct lane *, uint32_t n);
+struct queue *topic_queue(const struct topic *, uint32_t index); /* by number; NULL */
+/* The queue that a message goes to. */
+struct queue *queue_choose(struct topic *, const struct dfb_record *);
+
 int topic_store(struct broker *, struct topic *); /* its row, into the pending batch */
 struct topic *topic_make_system(struct broker *, const char *name);
 void topic_delete(struct broker *, struct topic *);
@@ -363,7 +390,7 @@ void topic_free(struct broker *, struct topic *);
 /* queue.c */
 int held_cmp(struct held *, struct held *);
 RB_PROTOTYPE(held_tree, held, node, held_cmp)
-struct queue *queue_new(struct topic *, uint32_t index);
+struct queue *queue_new(struct topic *, struct lane *, uint32_t index);
 void queue_free(struct broker *, struct queue *);
 /* Append one encoded record; its offset.  UINT64_MAX when there is no memory. */
 enum append { APPEND_PLAIN, APPEND_EXPIRES, APPEND_CALL };
@@ -417,7 +444,6 @@ void producer_settled(struct broker *, struct producer *, uint64_t seq);
 
 /* put.c */
 void handle_put(struct broker *, struct session *, const struct dfb_proto *);
-struct queue *queue_choose(struct topic *, const struct dfb_record *);
 /* Why the broker takes no messages for a topic now; NULL: it does. */
 const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
 
@@ -507,7 +533,8 @@ void upkeep_start(struct broker *);
 
 /* enroll.c */
 int enroll_start(struct broker *);
-void enroll_topic(struct broker *, const char *topic, bool up);
+/* What name servers know of a topic changed: that it is there, or its queues. */
+void enroll_topic(struct broker *, const struct topic *, bool up);
 void enroll_state(struct broker *);
 void enroll_stop(struct broker *);
 

@@ -168,7 +168,7 @@ call_abandon(struct broker *b, struct topic *t)
 {
 	struct call *c;
 
-	for (uint32_t i = 0; i < t->set.queues; i++)
+	for (uint32_t i = 0; i < t->nqueues; i++)
 		while ((c = RB_MIN(call_tree, &t->queues[i]->calls)) != NULL)
 			call_end(b, c, DFB_NOBODY, c->taken ?
 			    "the consumer went away; it may have handled the call" :

@@ -27,7 +27,7 @@ deliver_sub(struct broker *b, struct sub *u)
 {
 	struct group *g = u->group;
 
-	for (uint32_t i = 0; i < g->topic->set.queues; i++)
+	for (uint32_t i = 0; i < g->topic->nqueues; i++)
 		if (g->cursors[i]->owner == u)
 			deliver_ready(b, g->cursors[i]);
 	/* One that owns nothing has to be told that it is at the end. */
@@ -306,7 +306,7 @@ is_drained(const struct sub *u)
 
 	if (u->out != 0)
 		return false;
-	for (uint32_t i = 0; i < g->topic->set.queues; i++) {
+	for (uint32_t i = 0; i < g->topic->nqueues; i++) {
 		const struct cursor *c = g->cursors[i];
 		if ((c->owner == u || c->heir == u) && (c->seeking || c->reading ||
 		    c->nretries != 0 || c->pos < c->q->next))

@@ -43,7 +43,7 @@ send_all(struct enroll *e)
 
 	RB_FOREACH(t, topic_tree, &e->b->topics)
 		if (dfb_offer_add(&buf, &(struct dfb_m_offer){ .up = 1,
-		    .topic = dfb_str(t->name) }) == -1)
+		    .topic = dfb_str(t->name), .queues = lane_first(t)->readable }) == -1)
 			break; /* the renewal tries again */
 	if (t == NULL) {
 		send(e, true, (struct dfb_blob){ buf.data, buf.len });
@@ -158,12 +158,12 @@ enroll_start(struct broker *b)
 }
 
 void
-enroll_topic(struct broker *b, const char *topic, bool is_up)
+enroll_topic(struct broker *b, const struct topic *t, bool is_up)
 {
 	struct dfb_buf buf = { 0 };
 
 	if (dfb_offer_add(&buf, &(struct dfb_m_offer){ .up = is_up,
-	    .topic = dfb_str(topic) }) == 0)
+	    .topic = dfb_str(t->name), .queues = lane_first(t)->readable }) == 0)
 		for (unsigned i = 0; i < b->nnames; i++)
 			if (b->enroll[i]->known)
 				send(b->enroll[i], false,

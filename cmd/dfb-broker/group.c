@@ -29,7 +29,7 @@ group_new(struct broker *b, struct topic *t, const char *name, bool broadcast, b
 	struct group *g = calloc(1, sizeof *g);
 
 	if (g == NULL ||
-	    (g->cursors = calloc(t->set.queues, sizeof(struct cursor *))) == NULL) {
+	    (g->cursors = calloc(t->nqueues, sizeof(struct cursor *))) == NULL) {
 		free(g);
 		return NULL;
 	}
@@ -38,7 +38,7 @@ group_new(struct broker *b, struct topic *t, const char *name, bool broadcast, b
 	g->broadcast = broadcast;
 	g->kept = kept;
 	TAILQ_INIT(&g->subs);
-	for (uint32_t i = 0; i < t->set.queues; i++)
+	for (uint32_t i = 0; i < t->nqueues; i++)
 		if ((g->cursors[i] = cursor_new(b, g, t->queues[i])) == NULL)
 			fail_stop(b, "no memory for a group");
 	TAILQ_INSERT_TAIL(&t->groups, g, link);
@@ -48,7 +48,7 @@ group_new(struct broker *b, struct topic *t, const char *name, bool broadcast, b
 void
 group_free(struct broker *b, struct group *g)
 {
-	for (uint32_t i = 0; i < g->topic->set.queues; i++)
+	for (uint32_t i = 0; i < g->topic->nqueues; i++)
 		cursor_free(b, g->cursors[i]);
 	TAILQ_REMOVE(&g->topic->groups, g, link);
 	free(g->cursors);
@@ -66,7 +66,7 @@ group_reap(struct broker *b, struct group *g)
 {
 	if (!group_is_over(g) || g->topic->dead)
 		return false;
-	for (uint32_t i = 0; i < g->topic->set.queues; i++)
+	for (uint32_t i = 0; i < g->topic->nqueues; i++)
 		if (g->cursors[i]->jobs != 0)
 			return true;
 	group_free(b, g);
@@ -99,7 +99,7 @@ group_delete_rows(struct broker *b, struct group *g)
 
 	if (g->kept && dfb_batch_del(batch, T_GROUPS, key, row_key(g, key)) == -1)
 		fail_stop(b, "no memory to delete a group");
-	for (uint32_t i = 0; g->kept && i < g->topic->set.queues; i++) {
+	for (uint32_t i = 0; g->kept && i < g->topic->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
 		struct dfb_buf k = { 0 };
 		if (c->dirty) {
@@ -144,7 +144,7 @@ extreme(struct group *g, bool most)
 void
 group_balance(struct broker *b, struct group *g)
 {
-	uint32_t n = g->topic->set.queues;
+	uint32_t n = g->topic->nqueues;
 	struct sub *poor, *rich;
 
 	if (g->nsubs == 0)
@@ -206,7 +206,7 @@ found_start(struct broker *b, void *arg, uint64_t offset)
 static void
 start_at(struct broker *b, struct group *g, uint8_t start, uint64_t value)
 {
-	for (uint32_t i = 0; i < g->topic->set.queues; i++) {
+	for (uint32_t i = 0; i < g->topic->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
 		struct queue *q = c->q;
 		switch (start) {
@@ -296,7 +296,7 @@ join(struct broker *b, struct topic *t, const struct dfb_m_subscribe *r)
 	g->fleeting = fleeting; /* not before: without subscriptions it would be over */
 	if (kept && (group_store(b, g) == -1 || deliver_when_stored(b, g) == -1))
 		fail_stop(b, "no memory for a group");
-	for (uint32_t i = 0; i < t->set.queues; i++)
+	for (uint32_t i = 0; i < t->nqueues; i++)
 		commit_dirty_cursor(b, g->cursors[i]);
 	log_event(DFB_LOG_INFO, "group-new", "topic=%s group=%s", t->name,
 	    dfb_log_quote(g->name));
@@ -397,7 +397,7 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 	struct group *g = u->group;
 	struct topic *t = g->topic;
 
-	for (uint32_t i = 0; i < t->set.queues; i++) {
+	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
 		if (c->heir == u)
 			c->heir = NULL;
@@ -422,7 +422,7 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 		struct sub *v;
 		TAILQ_FOREACH(v, &g->subs, in_group)
 			v->queues = 0;
-		for (uint32_t i = 0; i < t->set.queues; i++) {
+		for (uint32_t i = 0; i < t->nqueues; i++) {
 			struct cursor *c = g->cursors[i];
 			if (c->heir != NULL)
 				c->heir->queues++;

@@ -70,7 +70,7 @@ queue_by_id(struct broker *b, uint64_t id)
 {
 	struct topic *t = topic_by_id(b, (uint32_t)(id >> 16));
 
-	return t != NULL && (id & 0xffff) < t->set.queues ? t->queues[id & 0xffff] : NULL;
+	return t != NULL ? topic_queue(t, id & 0xffff) : NULL;
 }
 
 static int
@@ -109,7 +109,7 @@ load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 	if ((g = group_new(l->b, t, name, v[1] != 0, true)) == NULL)
 		return bad("groups");
 	/* A queue without a row (there is always one) would be read from its start. */
-	for (uint32_t i = 0; i < t->set.queues; i++) {
+	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
 		c->low = c->pos = c->high = c->q->first;
 	}
@@ -122,25 +122,26 @@ load_offset(void *arg, const void *key, size_t klen, const void *val, size_t vle
 	struct loader *l = arg;
 	char name[DFB_GROUP_MAX];
 	struct topic *t;
+	struct cursor *c;
+	struct queue *q;
 	struct group *g;
-	uint32_t queue;
 
 	if (klen < 9 || klen - 8 >= sizeof name)
 		return bad("offsets");
 	memcpy(name, (const uint8_t *)key + 8, klen - 8);
 	name[klen - 8] = '\0';
 	t = topic_by_id(l->b, be32dec(key));
-	queue = be32dec((const uint8_t *)key + 4);
-	if (t == NULL || queue >= t->set.queues || (g = group_find(t, name)) == NULL)
+	if (t == NULL || (g = group_find(t, name)) == NULL ||
+	    (q = topic_queue(t, be32dec((const uint8_t *)key + 4))) == NULL)
 		return 0;
-	if (cursor_load(l->b, g->cursors[queue], val, vlen) == -1)
+	c = g->cursors[q->slot];
+	if (cursor_load(l->b, c, val, vlen) == -1)
 		return bad("offsets");
-	if (t->set.durability != DFB_MEMORY && g->cursors[queue]->low > t->queues[queue]->next) {
+	if (t->set.durability != DFB_MEMORY && c->low > q->next) {
 		log_errx("group '%s' has queue %u of '%s' up to %llu, but the store only "
 		    "has it up to %llu: a file of the data directory is missing, restore "
-		    "it", name, queue, t->name,
-		    (unsigned long long)g->cursors[queue]->low,
-		    (unsigned long long)t->queues[queue]->next);
+		    "it", name, q->index, t->name, (unsigned long long)c->low,
+		    (unsigned long long)q->next);
 		return -2;
 	}
 	return 0;
@@ -176,7 +177,7 @@ place_queues(struct loader *l)
 	struct topic *t;
 
 	RB_FOREACH(t, topic_tree, &l->b->topics)
-		for (uint32_t i = 0; i < t->set.queues; i++) {
+		for (uint32_t i = 0; i < t->nqueues; i++) {
 			struct queue *q = t->queues[i];
 			int rc = dfb_store_extent(l->b->store, q->id, &q->first, &q->next);
 			if (rc == -1)
@@ -206,7 +207,7 @@ pass_gaps(struct broker *b)
 
 	RB_FOREACH(t, topic_tree, &b->topics)
 		TAILQ_FOREACH(g, &t->groups, link)
-			for (uint32_t i = 0; i < t->set.queues; i++) {
+			for (uint32_t i = 0; i < t->nqueues; i++) {
 				struct cursor *c = g->cursors[i];
 				if (dfb_store_extent(b->store, c->q->id, &first, &next) != 1)
 					next = 0;
@@ -254,7 +255,7 @@ mark_clean(struct broker *b, bool clean)
 	    dfb_batch_del(batch, T_META, "clean", 5);
 
 	RB_FOREACH(t, topic_tree, &b->topics)
-		for (uint32_t i = 0; rc == 0 && i < t->set.queues; i++) {
+		for (uint32_t i = 0; rc == 0 && i < t->nqueues; i++) {
 			struct queue *q = t->queues[i];
 			if (t->set.durability == DFB_MEMORY) {
 				q->floor = clean ? q->next : q->next + MEMORY_FLOOR;

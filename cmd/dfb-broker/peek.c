@@ -24,7 +24,7 @@ send(struct broker *b, struct peek *k, struct dfb_block *blk)
 	if (s == NULL || k->q->topic->dead)
 		return;
 	m.peeked = (struct dfb_m_peeked){ .queue = k->q->index,
-		.queues = k->q->topic->set.queues, .first = k->q->first, .end = limit,
+		.queues = k->q->topic->nqueues, .first = k->q->first, .end = limit,
 		.offset = k->offset };
 	if (blk != NULL) {
 		const uint8_t *p = blk->data + DFB_BLOCK_HEADER;

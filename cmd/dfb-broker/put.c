@@ -1,7 +1,6 @@
 /* PUT: the hot path in. */
 #include <stdio.h>
 
-#include "base/hash.h"
 #include "broker.h"
 #include "wire/record.h"
 
@@ -36,16 +35,6 @@ broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 	if (b->pending_bytes > PENDING_MAX)
 		return "the disk is behind";
 	return NULL;
-}
-
-struct queue *
-queue_choose(struct topic *t, const struct dfb_record *r)
-{
-	if (t->set.queues == 1)
-		return t->queues[0];
-	if (r->key_len != 0)
-		return t->queues[dfb_hash(r->key, r->key_len) % t->set.queues];
-	return t->queues[t->turn++ % t->set.queues];
 }
 
 /* What is wrong with a record for this topic: DFB_OK, or a status and why. */
@@ -113,7 +102,7 @@ taken(struct broker *b, struct stream *st)
 			p->committed = p->taken;
 			stream_confirm_later(b, st);
 		}
-		for (uint32_t i = 0; i < t->set.queues; i++)
+		for (uint32_t i = 0; i < t->nqueues; i++)
 			queue_wake(b, t->queues[i]);
 	}
 	if (t->set.durability != DFB_MEMORY)

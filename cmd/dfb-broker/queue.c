@@ -14,13 +14,14 @@ held_cmp(struct held *a, struct held *b)
 RB_GENERATE(held_tree, held, node, held_cmp)
 
 struct queue *
-queue_new(struct topic *t, uint32_t index)
+queue_new(struct topic *t, struct lane *l, uint32_t index)
 {
 	struct queue *q = calloc(1, sizeof *q);
 
 	if (q == NULL)
 		return NULL;
 	q->topic = t;
+	q->lane = l;
 	q->index = index;
 	q->id = (uint64_t)t->id << 16 | index;
 	RB_INIT(&q->blocks);
@@ -150,7 +151,7 @@ queue_is_past(const struct held *h)
 	if (h->others || q->topic->set.durability != DFB_ASYNC)
 		return false;
 	TAILQ_FOREACH(g, &q->topic->groups, link)
-		if (!group_is_over(g) && g->cursors[q->index]->low < h->b->base + h->b->count)
+		if (!group_is_over(g) && g->cursors[q->slot]->low < h->b->base + h->b->count)
 			return false;
 	return true;
 }
@@ -207,8 +208,8 @@ queue_trim(struct broker *b, struct queue *q)
 	if (!in_memory_only(q) || TAILQ_EMPTY(&q->topic->groups))
 		return;
 	TAILQ_FOREACH(g, &q->topic->groups, link)
-		if (!group_is_over(g) && g->cursors[q->index]->low < low)
-			low = g->cursors[q->index]->low;
+		if (!group_is_over(g) && g->cursors[q->slot]->low < low)
+			low = g->cursors[q->slot]->low;
 	while ((h = RB_MIN(held_tree, &q->blocks)) != NULL &&
 	    h->b->base + h->b->count <= low && (h != q->open || low == q->next)) {
 		q->first = h->b->base + h->b->count;
@@ -222,5 +223,5 @@ queue_wake(struct broker *b, struct queue *q)
 	struct group *g;
 
 	TAILQ_FOREACH(g, &q->topic->groups, link)
-		deliver_ready(b, g->cursors[q->index]);
+		deliver_ready(b, g->cursors[q->slot]);
 }

@@ -9,11 +9,12 @@
 static struct cursor *
 owned(struct broker *b, struct sub *u, uint32_t queue, uint32_t epoch)
 {
+	struct queue *q = u != NULL ? topic_queue(u->group->topic, queue) : NULL;
 	struct cursor *c;
 
-	if (u == NULL || queue >= u->group->topic->set.queues)
+	if (q == NULL)
 		return NULL;
-	c = u->group->cursors[queue];
+	c = u->group->cursors[q->slot];
 	if (c->owner != u || c->epoch != epoch) {
 		b->n.stale_acks++;
 		return NULL;

@@ -27,6 +27,7 @@ handle_hello(struct broker *b, struct session *s, const struct dfb_proto *m)
 		return;
 	}
 	s->hello = true;
+	s->client = m->hello.client;
 	dfb_str_copy(m->hello.who, s->who, sizeof s->who);
 	dfb_str_copy(m->hello.role, s->role, sizeof s->role);
 	dfb_str_copy(m->hello.region, s->region, sizeof s->region);

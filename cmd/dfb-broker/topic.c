@@ -69,50 +69,21 @@ remember_id(struct broker *b, struct topic *t)
 	return 0;
 }
 
-int
-topic_grow(struct broker *b, struct topic *t, uint32_t queues)
-{
-	struct queue **p = reallocarray(t->queues, queues, sizeof(struct queue *));
-	struct group *g;
-
-	if (p == NULL)
-		return -1;
-	t->queues = p;
-	TAILQ_FOREACH(g, &t->groups, link) {
-		struct cursor **c = reallocarray(g->cursors, queues,
-		    sizeof(struct cursor *));
-		if (c == NULL)
-			return -1;
-		g->cursors = c;
-	}
-	for (uint32_t i = t->set.queues; i < queues; i++) {
-		if ((t->queues[i] = queue_new(t, i)) == NULL)
-			return -1;
-		TAILQ_FOREACH(g, &t->groups, link)
-			if ((g->cursors[i] = cursor_new(b, g, t->queues[i])) == NULL)
-				fail_stop(b, "no memory for a queue");
-			else
-				commit_dirty_cursor(b, g->cursors[i]);
-		t->set.queues = i + 1;
-	}
-	TAILQ_FOREACH(g, &t->groups, link)
-		group_balance(b, g);
-	return 0;
-}
-
 struct topic *
 topic_new(struct broker *b, const char *name, uint32_t id, const struct settings *set)
 {
 	struct topic *t = calloc(1, sizeof *t);
+	struct lane *l;
 
 	if (t == NULL)
 		return NULL;
 	snprintf(t->name, sizeof t->name, "%s", name);
 	t->id = id;
 	t->set = *set;
-	t->set.queues = 0;
 	TAILQ_INIT(&t->groups);
-	if (topic_grow(b, t, set->queues) == -1 || remember_id(b, t) == -1) {
+	TAILQ_INIT(&t->lanes);
+	if ((l = lane_new(t, 0, "")) == NULL || lane_grow(b, t, l, set->queues) == -1 ||
+	    remember_id(b, t) == -1) {
 		topic_free(b, t);
 		return NULL;
 	}
@@ -142,7 +113,7 @@ topic_store(struct broker *b, struct topic *t)
 	if (rc == 0)
 		rc = dfb_batch_put(batch, T_META, "topic_id", 8, id, sizeof id);
 	for (uint32_t i = 0; rc == 0 && t->set.durability == DFB_MEMORY &&
-	    i < t->set.queues; i++)
+	    i < t->nqueues; i++)
 		if (t->queues[i]->floor == 0) {
 			t->queues[i]->floor = t->queues[i]->next + MEMORY_FLOOR;
 			rc = queue_floor_row(batch, t->queues[i], t->queues[i]->floor);
@@ -167,7 +138,7 @@ topic_make_system(struct broker *b, const char *name)
 	if (topic_store(b, t) == -1)
 		fail_stop(b, "no memory for a topic");
 	log_event(DFB_LOG_INFO, "topic-created", "topic=%s", name);
-	enroll_topic(b, name, true);
+	enroll_topic(b, t, true);
 	return t;
 }
 
@@ -210,7 +181,7 @@ topic_delete(struct broker *b, struct topic *t)
 			if (last)
 				break;
 		}
-	for (uint32_t i = 0; i < t->set.queues; i++)
+	for (uint32_t i = 0; i < t->nqueues; i++)
 		while ((c = RB_MIN(call_tree, &t->queues[i]->calls)) != NULL)
 			call_end(b, c, DFB_NOBODY, "the topic was deleted");
 	delete_rows(b, t);
@@ -219,14 +190,14 @@ topic_delete(struct broker *b, struct topic *t)
 	b->by_id[t->id] = NULL;
 	t->dead = true;
 	TAILQ_INSERT_TAIL(&b->graves, t, grave);
-	enroll_topic(b, t->name, false);
+	enroll_topic(b, t, false);
 	log_event(DFB_LOG_INFO, "topic-deleted", "topic=%s", t->name);
 }
 
 static bool
 is_needed(const struct topic *t)
 {
-	for (uint32_t i = 0; i < t->set.queues; i++)
+	for (uint32_t i = 0; i < t->nqueues; i++)
 		if (t->queues[i]->busy != 0 || t->queues[i]->dirty)
 			return true;
 	return false;
@@ -254,8 +225,10 @@ topic_free(struct broker *b, struct topic *t)
 {
 	while (!TAILQ_EMPTY(&t->groups))
 		group_free(b, TAILQ_FIRST(&t->groups));
-	for (uint32_t i = 0; i < t->set.queues; i++)
+	for (uint32_t i = 0; i < t->nqueues; i++)
 		queue_free(b, t->queues[i]);
+	while (!TAILQ_EMPTY(&t->lanes))
+		lane_free(t, TAILQ_FIRST(&t->lanes));
 	free(t->queues);
 	free(t);
 }

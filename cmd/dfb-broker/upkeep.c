@@ -35,7 +35,7 @@ queue_of(struct broker *b, uint64_t id)
 {
 	struct topic *t = topic_by_id(b, (uint32_t)(id >> 16));
 
-	return t != NULL && (id & 0xffff) < t->set.queues ? t->queues[id & 0xffff] : NULL;
+	return t != NULL ? topic_queue(t, id & 0xffff) : NULL;
 }
 
 struct asked {
@@ -57,7 +57,7 @@ is_needed(void *arg, uint64_t id, uint64_t next)
 	TAILQ_FOREACH(g, &q->topic->groups, link) {
 		if (group_is_over(g))
 			continue;
-		if (g->cursors[q->index]->low < next)
+		if (g->cursors[q->slot]->low < next)
 			return 1;
 		consumed |= g->kept;
 	}
@@ -101,7 +101,7 @@ dropped(struct dfb_job *job)
 	b->n.dropped_segments++;
 	log_event(DFB_LOG_INFO, "segment-dropped", "number=%u", d->number);
 	RB_FOREACH(t, topic_tree, &b->topics)
-		for (uint32_t i = 0; i < t->set.queues; i++) {
+		for (uint32_t i = 0; i < t->nqueues; i++) {
 			struct queue *q = t->queues[i];
 			uint64_t first, next;
 			int rc = dfb_store_extent(b->store, q->id, &first, &next);

@@ -166,7 +166,7 @@ apply_offers(struct names *n, struct names_entry *e, struct dfb_blob list, bool 
 		int rc;
 
 		dfb_str_copy(o.topic, topic, sizeof topic);
-		rc = o.up != 0 ? registry_offer(&n->registry, e, topic) :
+		rc = o.up != 0 ? registry_offer(&n->registry, e, topic, o.queues) :
 		    registry_unoffer(&n->registry, e, topic);
 		if (rc == -1)
 			return -1;

@@ -107,7 +107,7 @@ load_offer(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 		return bad_row("offers");
 	if ((e = registry_find(arg, name)) == NULL)
 		return bad_row("offers");
-	if (registry_offer(arg, e, topic) == -1) {
+	if (registry_offer(arg, e, topic, 0) == -1) {
 		log_err("cannot load the registry");
 		return DFB_OSERR;
 	}

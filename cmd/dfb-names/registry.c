@@ -12,7 +12,7 @@ struct names_offer {
 	struct names_entry *entry;
 	struct names_topic *topic;
 	RB_ENTRY(names_offer) in_entry, in_topic;
-	uint32_t mark;
+	uint32_t mark, queues;
 };
 
 RB_HEAD(topic_offers, names_offer);
@@ -216,7 +216,8 @@ offer_remove(struct names_registry *r, struct names_offer *o)
 }
 
 int
-registry_offer(struct names_registry *r, struct names_entry *e, const char *topic)
+registry_offer(struct names_registry *r, struct names_entry *e, const char *topic,
+    uint32_t queues)
 {
 	struct names_topic *t = topic_make(r, topic);
 	struct names_offer *o;
@@ -225,13 +226,18 @@ registry_offer(struct names_registry *r, struct names_entry *e, const char *topi
 		return -1;
 	if ((o = offer_find(e, t)) != NULL) {
 		o->mark = e->mark;
-		return 0;
+		if (o->queues == queues)
+			return 0;
+		o->queues = queues;
+		touch(r, t);
+		return 1;
 	}
 	if ((o = calloc(1, sizeof *o)) == NULL) {
 		topic_unused(r, t);
 		return -1;
 	}
-	*o = (struct names_offer){ .entry = e, .topic = t, .mark = e->mark };
+	*o = (struct names_offer){ .entry = e, .topic = t, .mark = e->mark,
+		.queues = queues };
 	RB_INSERT(names_entry_offers, &e->offers, o);
 	RB_INSERT(topic_offers, &t->offers, o);
 	e->noffers++;
@@ -359,7 +365,7 @@ topic_routes(struct names_topic *t, struct dfb_buf *buf)
 		struct dfb_m_route m = { .topic = dfb_str(t->name),
 			.broker = dfb_str(o->entry->name), .region = dfb_str(f->region),
 			.endpoint = dfb_str(f->endpoint), .incarnation = f->incarnation,
-			.state = f->state };
+			.state = f->state, .queues = o->queues };
 		if (dfb_route_add(buf, &m) == -1)
 			return -1;
 	}

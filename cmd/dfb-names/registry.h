@@ -84,8 +84,10 @@ struct names_entry *registry_next(struct names_registry *, struct names_entry *)
 bool registry_update(struct names_registry *, struct names_entry *,
     const struct names_facts *);
 
-/* Offer a topic, or no longer: 1; 0 when it was so already; -1 with errno. */
-int registry_offer(struct names_registry *, struct names_entry *, const char *topic);
+/* Offer a topic with so many queues (0: not known), or no longer: 1; 0 when it was so already;
+ * -1 with errno. */
+int registry_offer(struct names_registry *, struct names_entry *, const char *topic,
+    uint32_t queues);
 int registry_unoffer(struct names_registry *, struct names_entry *, const char *topic);
 
 /* Between _full_begin and _full_end all topics are offered; _full_end takes back those that

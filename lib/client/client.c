@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/utf8.h"
 #include "client/calls.h"
 #include "client/internal.h"
@@ -158,6 +159,7 @@ dfb_open(const struct dfb_config *cf, struct dfb **out)
 
 	if (d == NULL)
 		return DFB_OSERR;
+	dfb_id_random(&d->id);
 	TAILQ_INIT(&d->dests);
 	LIST_INIT(&d->links);
 	LIST_INIT(&d->producers);

@@ -200,7 +200,8 @@ go_up(struct dfb_conn *c)
 {
 	struct dfb_proto m = { .type = DFB_M_HELLO, .hello = {
 		.proto = DFB_PROTO_VERSION, .role = dfb_str(c->role),
-		.who = dfb_str(c->who), .region = dfb_str(c->region) } };
+		.who = dfb_str(c->who), .region = dfb_str(c->region),
+		.client = c->cf.client } };
 
 	c->state = UP;
 	c->session++;

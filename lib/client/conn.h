@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dfb.h"
+
 struct dfb_buf;
 struct dfb_conn;
 struct dfb_loop;
@@ -21,6 +23,7 @@ struct dfb_conn_config {
 	struct dfb_loop *loop;
 	const char *endpoint;      /* copied, as are the next three */
 	const char *role, *who, *region;
+	struct dfb_id client;      /* the same in all sessions of one client; may be zero */
 	/* A new session: HELLO is queued, WELCOME not yet come (pipelining).  Frames
 	 * sent now go right behind HELLO. */
 	void (*up)(void *arg);

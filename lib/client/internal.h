@@ -30,6 +30,7 @@ struct dfb {
 	struct dfb_net *net;
 	struct dfb_loop *loop;
 	char who[65], region[4]; /* region "": none */
+	struct dfb_id id;        /* of this client, random */
 	uint64_t first_wait_ms, wait_ms;
 	void (*notice)(void *arg, const char *text);
 	void *notice_arg;

@@ -180,7 +180,7 @@ link_new(struct dfb *d, const char *endpoint, const char *broker)
 	snprintf(l->broker, sizeof l->broker, "%s", broker);
 	if ((l->conn = dfb_conn_new(&(struct dfb_conn_config){
 	    .net = d->net, .loop = d->loop, .endpoint = endpoint, .role = "client",
-	    .who = d->who, .region = d->region, .up = on_up, .down = on_down,
+	    .who = d->who, .region = d->region, .client = d->id, .up = on_up, .down = on_down,
 	    .refused = on_refused, .frame = on_frame, .arg = l })) == NULL) {
 		free(l);
 		return NULL;

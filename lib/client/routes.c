@@ -87,6 +87,7 @@ read_routes(struct dfb_blob list, struct dfb_route **out, size_t *count)
 		}
 		r[n].incarnation = m.incarnation;
 		r[n].state = m.state;
+		r[n].queues = m.queues;
 		dfb_str_copy(m.topic, r[n].topic, sizeof r[n].topic);
 		dfb_str_copy(m.broker, r[n].broker, sizeof r[n].broker);
 		dfb_str_copy(m.region, r[n].region, sizeof r[n].region);

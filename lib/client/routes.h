@@ -20,6 +20,7 @@ struct dfb_route {
 	char topic[DFB_TOPIC_MAX], broker[65], region[4], endpoint[256];
 	uint64_t incarnation;
 	uint8_t state; /* enum dfb_daemon_state */
+	uint32_t queues; /* it has of the topic; 0: not known */
 };
 
 struct dfb_watch;

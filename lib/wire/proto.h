@@ -45,8 +45,11 @@ enum dfb_daemon_state { DFB_STATE_UP = 1, DFB_STATE_DRAINING = 2, DFB_STATE_LOST
 enum dfb_durability { DFB_COMMIT = 0, DFB_ASYNC = 1, DFB_MEMORY = 2 };
 enum dfb_refuse_scope { DFB_REFUSE_STREAM = 0, DFB_REFUSE_MESSAGE = 1 };
 #define DFB_PUT_ATOMIC 1u
+#define DFB_PUT_ONCE 2u /* by their ids: what has one that was stored is not stored again */
+#define DFB_CALL_ONCE 1u /* the same for calls, which have the first one's answer */
 #define DFB_SUB_BROADCAST 1u
 #define DFB_SUB_STOP_AT_END 2u
+#define DFB_SUB_ANY_REGION 4u /* the topic was named: its region does not matter */
 
 /* The structs. */
 #define DFB_T_u8 uint8_t

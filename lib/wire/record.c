@@ -5,7 +5,7 @@
 #include "base/id.h"
 #include "wire/cursor.h"
 
-#define ALL_FLAGS 63u
+#define ALL_FLAGS 127u
 
 void
 dfb_record_from(struct dfb_record *r, const struct dfb_msg *m)

@@ -20,6 +20,7 @@ enum dfb_record_flag {
 	DFB_R_DUE = 8,      /* not delivered before */
 	DFB_R_KEY = 16,
 	DFB_R_HEADERS = 32,
+	DFB_R_MAYBE = 64,   /* may have been sent before, to another broker; no field */
 };
 
 #define DFB_RECORD_MIN 21 /* length, flags, id */

@@ -22,7 +22,7 @@
 
 static const uint16_t types[] = { DFB_M_HELLO, DFB_M_PRODUCE, DFB_M_PUT, DFB_M_FINISH,
 	DFB_M_SUBSCRIBE, DFB_M_ACK, DFB_M_NACK, DFB_M_REPLY, DFB_M_LEAVE, DFB_M_PEEK,
-	DFB_M_CALL, DFB_M_ADMIN, DFB_M_PING };
+	DFB_M_CALL, DFB_M_ADMIN, DFB_M_PING, DFB_M_COLLECT };
 #define TYPES (sizeof types / sizeof *types)
 
 static struct broker broker;
@@ -169,7 +169,7 @@ check_group(const struct group *g)
 	unsigned n = 0;
 	struct sub *u;
 
-	for (uint32_t i = 0; i < g->topic->set.queues; i++) {
+	for (uint32_t i = 0; i < g->topic->nqueues; i++) {
 		check_cursor(g->cursors[i]);
 		out += g->cursors[i]->out;
 	}
@@ -282,6 +282,7 @@ static void
 begin(struct broker *b)
 {
 	static const char *const names[] = { "A10-c", "A10-a", "A10-m" };
+	static const uint8_t hello[8 + 16] = { 0, 1 };
 	struct settings set;
 
 	clock_ms = 1000000;
@@ -309,7 +310,8 @@ begin(struct broker *b)
 		b->last_topic_id = i + 1;
 	}
 	for (unsigned i = 0; i < 3; i++)
-		frame(b, i, 0, (const uint8_t *)"\0\1\0\0\0\0\0\0", 8);
+		frame(b, i, 0, hello, sizeof hello);
+	need(b->nsessions == 3);
 }
 
 /* All go, and nothing may be left. */

@@ -101,13 +101,13 @@ test_offers(void **state)
 	assert_ptr_equal(registry_find(r, "b1"), b1);
 	assert_null(registry_find(r, "b3"));
 	assert_string_equal(routes(f, "A10-x"), "");
-	assert_int_equal(registry_offer(r, b2, "A10-x"), 1);
+	assert_int_equal(registry_offer(r, b2, "A10-x", 1), 1);
 	assert_string_equal(changes(f), "A10-x x ");
-	assert_int_equal(registry_offer(r, b2, "A10-x"), 0);
+	assert_int_equal(registry_offer(r, b2, "A10-x", 1), 0);
 	assert_string_equal(changes(f), "");
-	assert_int_equal(registry_offer(r, b1, "A10-x"), 1);
-	assert_int_equal(registry_offer(r, b1, "B20-x"), 1);
-	assert_int_equal(registry_offer(r, b1, "B20-xy"), 1);
+	assert_int_equal(registry_offer(r, b1, "A10-x", 1), 1);
+	assert_int_equal(registry_offer(r, b1, "B20-x", 1), 1);
+	assert_int_equal(registry_offer(r, b1, "B20-xy", 1), 1);
 	changes(f);
 	assert_string_equal(routes(f, "A10-x"), "A10-x@b1/1 A10-x@b2/1 ");
 	assert_string_equal(routes(f, "x"), "A10-x@b1/1 A10-x@b2/1 B20-x@b1/1 ");
@@ -130,7 +130,7 @@ test_system_topic(void **state)
 	struct fixture *f = *state;
 	struct names_entry *b1 = registry_add(&f->registry, "b1", &facts);
 
-	assert_int_equal(registry_offer(&f->registry, b1, "%DLQ-a-b"), 1);
+	assert_int_equal(registry_offer(&f->registry, b1, "%DLQ-a-b", 1), 1);
 	assert_string_equal(changes(f), "%DLQ-a-b ");
 	assert_string_equal(routes(f, "%DLQ-a-b"), "%DLQ-a-b@b1/1 ");
 	assert_int_equal(f->registry.nservices, 0);
@@ -144,7 +144,7 @@ test_update(void **state)
 	struct names_facts now = facts;
 	uint64_t version;
 
-	registry_offer(&f->registry, b1, "A10-x");
+	registry_offer(&f->registry, b1, "A10-x", 1);
 	changes(f);
 	version = f->registry.version;
 	now.lease_ms = 5;
@@ -171,12 +171,12 @@ test_full(void **state)
 	struct names_entry *b1 = registry_add(&f->registry, "b1", &facts);
 	char back[64] = "", all[64] = "";
 
-	registry_offer(&f->registry, b1, "A10-a");
-	registry_offer(&f->registry, b1, "A10-b");
+	registry_offer(&f->registry, b1, "A10-a", 1);
+	registry_offer(&f->registry, b1, "A10-b", 1);
 	changes(f);
 	registry_full_begin(b1);
-	assert_int_equal(registry_offer(&f->registry, b1, "A10-b"), 0);
-	assert_int_equal(registry_offer(&f->registry, b1, "A10-c"), 1);
+	assert_int_equal(registry_offer(&f->registry, b1, "A10-b", 1), 0);
+	assert_int_equal(registry_offer(&f->registry, b1, "A10-c", 1), 1);
 	registry_full_end(&f->registry, b1, append, back);
 	assert_string_equal(back, "A10-a ");
 	assert_string_equal(changes(f), "A10-c c A10-a a ");
@@ -213,7 +213,7 @@ test_many(void **state)
 		b[i] = registry_add(&f->registry, name, &facts);
 		for (unsigned t = 0; t < 10000; t++) {
 			snprintf(topic, sizeof topic, "A10-t%u", t);
-			assert_int_equal(registry_offer(&f->registry, b[i], topic), 1);
+			assert_int_equal(registry_offer(&f->registry, b[i], topic, 1), 1);
 		}
 	}
 	assert_int_equal(f->registry.ntopics, 10000);

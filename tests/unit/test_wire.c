@@ -294,7 +294,7 @@ records_round_trip(void **state)
 
 	(void)state;
 	assert_int_equal(dfb_headers_add(headers, sizeof headers, &hlen, "a", "1"), DFB_OK);
-	for (unsigned flags = 0; flags < 64; flags++) {
+	for (unsigned flags = 0; flags < 128; flags++) {
 		struct dfb_record r = { .flags = (uint8_t)flags, .born = 1, .expires = 2,
 			.call = 3, .due = 4, .key = bytes, .key_len = 255,
 			.headers = headers, .headers_len = hlen, .body = bytes,
@@ -325,7 +325,7 @@ records_round_trip(void **state)
 			assert_int_equal(dfb_record_next(&p, buf + cut, &out), -1);
 			assert_ptr_equal(p, buf);
 		}
-		buf[4] |= 64; /* a flag of the future */
+		buf[4] |= 128; /* a flag of the future */
 		p = buf;
 		assert_int_equal(dfb_record_next(&p, end, &out), -1);
 		free(buf);
