@@ -23,6 +23,9 @@ static const struct verb {
 	{ "group.list", admin_group_list, false },
 	{ "group.reset", admin_group_reset, true },
 	{ "group.delete", admin_group_delete, true },
+	{ "gray.set", admin_gray_set, true },
+	{ "gray.list", admin_gray_list, false },
+	{ "gray.delete", admin_gray_delete, true },
 	{ "stats", admin_stats, false },
 	{ "drain", admin_drain, false },
 };

@@ -2,6 +2,8 @@
 #include <stdio.h>
 
 #include "broker.h"
+#include "gray.h"
+#include "lane.h"
 #include "wire/record.h"
 
 /* Bytes waiting for the disk, over all senders.  Each sender's own window is smaller. */
@@ -70,6 +72,19 @@ well_formed(const struct dfb_m_put *r)
 	return rc == 0 && (uint32_t)n == r->count ? n : -1;
 }
 
+/* Refused now by a gray rule, and told. */
+static bool
+gray_says_no(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec)
+{
+	const struct gray *r = TAILQ_EMPTY(&st->producer->topic->gray) ? NULL :
+	    gray_refuses(st->producer->topic, rec);
+
+	if (r != NULL)
+		stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 200, GRAY_NOBODY,
+		    r->label);
+	return r != NULL;
+}
+
 static bool
 all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 {
@@ -79,11 +94,14 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 	enum dfb_status status;
 	char why[256];
 
-	for (; dfb_record_next(&p, end, &rec) == 1; seq++)
+	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
+		if (gray_says_no(b, st, seq, &rec))
+			return false;
 		if ((status = check(st->producer->topic, &rec, why, sizeof why)) != DFB_OK) {
 			stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
 			return false;
 		}
+	}
 	return true;
 }
 
@@ -155,6 +173,8 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 			continue;
 		}
 		if ((status = check(pr->topic, &rec, why, sizeof why)) != DFB_OK)
+			break;
+		if (gray_says_no(b, st, seq, &rec))
 			break;
 		if (queue_append(b, queue_choose(pr->topic, &rec), p - rec.size,
 		    rec.size, (rec.flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN,

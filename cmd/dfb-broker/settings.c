@@ -8,6 +8,7 @@
 
 #define WHY_SIZE 256
 #define QUEUES_MAX 1023
+#define DELAY_MAX ((json_int_t)86400000)
 
 static const char *const durabilities[] = { "commit", "async", "memory" };
 
@@ -18,9 +19,11 @@ settings_to_json(const struct settings *s)
 
 	for (unsigned i = 0; i < BACKOFFS && s->backoff_ms[i] != 0; i++)
 		json_array_append_new(backoff, json_integer((json_int_t)s->backoff_ms[i]));
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}",
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 	    "durability", durabilities[s->durability],
-	    "queues", (json_int_t)s->queues, "max_body", (json_int_t)s->max_body,
+	    "queues_min", (json_int_t)s->queues_min, "queues_max", (json_int_t)s->queues_max,
+	    "grow_ms", (json_int_t)s->grow_ms, "shrink_ms", (json_int_t)s->shrink_ms,
+	    "max_body", (json_int_t)s->max_body,
 	    "retries", (json_int_t)s->retries,
 	    "retention_ms", (json_int_t)s->retention_ms, "backoff_ms", backoff);
 }
@@ -86,8 +89,18 @@ settings_from_json(struct settings *s, json_t *j, char *why)
 	json_t *v;
 	int rc;
 
-	if ((rc = number(j, "queues", 1, QUEUES_MAX, &n, why)) == 1)
-		s->queues = (uint32_t)n;
+	if ((rc = number(j, "queues_min", 1, QUEUES_MAX, &n, why)) == 1)
+		s->queues_min = (uint32_t)n;
+	if (rc != -1 && (rc = number(j, "queues_max", 1, QUEUES_MAX, &n, why)) == 1)
+		s->queues_max = (uint32_t)n;
+	if (rc != -1 && s->queues_min > s->queues_max) {
+		snprintf(why, WHY_SIZE, "'queues_min' is above 'queues_max'");
+		return -1;
+	}
+	if (rc != -1 && (rc = number(j, "grow_ms", 0, DELAY_MAX, &n, why)) == 1)
+		s->grow_ms = (uint64_t)n;
+	if (rc != -1 && (rc = number(j, "shrink_ms", 0, DELAY_MAX, &n, why)) == 1)
+		s->shrink_ms = (uint64_t)n;
 	if (rc != -1 && (rc = number(j, "max_body", 1, DFB_BODY_MAX_LIMIT, &n, why)) == 1)
 		s->max_body = (uint32_t)n;
 	if (rc != -1 && (rc = number(j, "retries", 1, 1000, &n, why)) == 1)

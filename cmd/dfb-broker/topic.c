@@ -7,6 +7,9 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "gray.h"
+#include "lane.h"
+#include "net/loop.h"
 #include "store/store.h"
 
 int
@@ -20,7 +23,8 @@ RB_GENERATE(topic_tree, topic, node, topic_cmp)
 void
 settings_default(struct settings *s)
 {
-	*s = (struct settings){ .durability = DFB_COMMIT, .queues = 1,
+	*s = (struct settings){ .durability = DFB_COMMIT, .queues_min = 1,
+		.queues_max = LANE_QUEUES_MAX,
 		.max_body = DFB_BODY_MAX_DEFAULT, .retries = 3,
 		.retention_ms = UINT64_C(7) * 86400000,
 		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 } };
@@ -43,6 +47,12 @@ topic_find(struct broker *b, struct dfb_str name)
 	if (name.len >= sizeof text)
 		return NULL;
 	return topic_by_name(b, dfb_str_copy(name, text, sizeof text));
+}
+
+bool
+topic_is_near(const struct topic *t, const char *region)
+{
+	return region[0] == '\0' || t->name[0] == '%' || strncmp(t->name, region, 3) == 0;
 }
 
 struct topic *
@@ -70,7 +80,8 @@ remember_id(struct broker *b, struct topic *t)
 }
 
 struct topic *
-topic_new(struct broker *b, const char *name, uint32_t id, const struct settings *set)
+topic_new(struct broker *b, const char *name, uint32_t id, const struct settings *set,
+    uint32_t queues)
 {
 	struct topic *t = calloc(1, sizeof *t);
 	struct lane *l;
@@ -82,11 +93,14 @@ topic_new(struct broker *b, const char *name, uint32_t id, const struct settings
 	t->set = *set;
 	TAILQ_INIT(&t->groups);
 	TAILQ_INIT(&t->lanes);
-	if ((l = lane_new(t, 0, "")) == NULL || lane_grow(b, t, l, set->queues) == -1 ||
+	TAILQ_INIT(&t->moves);
+	TAILQ_INIT(&t->gray);
+	if ((l = lane_new(t, 0, "")) == NULL || lane_add(b, t, l, queues) == -1 ||
 	    remember_id(b, t) == -1) {
 		topic_free(b, t);
 		return NULL;
 	}
+	l->writable = l->readable;
 	RB_INSERT(topic_tree, &b->topics, t);
 	b->ntopics++;
 	if (id > b->last_topic_id)
@@ -107,6 +121,7 @@ topic_store(struct broker *b, struct topic *t)
 
 	if (batch != NULL && j != NULL &&
 	    json_object_set_new(j, "id", json_integer(t->id)) == 0 &&
+	    lanes_to_json(t, j) == 0 &&
 	    (text = json_dumps(j, JSON_COMPACT)) != NULL)
 		rc = dfb_batch_put(batch, T_TOPICS, t->name, strlen(t->name), text,
 		    strlen(text));
@@ -133,7 +148,8 @@ topic_make_system(struct broker *b, const char *name)
 		return t;
 	settings_default(&set);
 	set.max_body = DFB_BODY_MAX_LIMIT;
-	if ((t = topic_new(b, name, b->last_topic_id + 1, &set)) == NULL)
+	set.queues_max = 1;
+	if ((t = topic_new(b, name, b->last_topic_id + 1, &set, 1)) == NULL)
 		return NULL;
 	if (topic_store(b, t) == -1)
 		fail_stop(b, "no memory for a topic");
@@ -191,6 +207,7 @@ topic_delete(struct broker *b, struct topic *t)
 	t->dead = true;
 	TAILQ_INSERT_TAIL(&b->graves, t, grave);
 	enroll_topic(b, t, false);
+	region_forget(b, t);
 	log_event(DFB_LOG_INFO, "topic-deleted", "topic=%s", t->name);
 }
 
@@ -227,6 +244,10 @@ topic_free(struct broker *b, struct topic *t)
 		group_free(b, TAILQ_FIRST(&t->groups));
 	for (uint32_t i = 0; i < t->nqueues; i++)
 		queue_free(b, t->queues[i]);
+	dfb_loop_timer_stop(b->loop, &t->follow);
+	moves_free(t, NULL);
+	while (!TAILQ_EMPTY(&t->gray))
+		gray_free(t, TAILQ_FIRST(&t->gray));
 	while (!TAILQ_EMPTY(&t->lanes))
 		lane_free(t, TAILQ_FIRST(&t->lanes));
 	free(t->queues);
