@@ -116,7 +116,8 @@ dfb_keeper_start(struct dfb_store *s)
 	if (e == 0) {
 		k->running = true;
 		pthread_setname_np(k->thread, "store-keeper");
-	}
+	} else if (s->has_segments)
+		dfb_spare_stop(&s->spare);
 	return e;
 }
 
