@@ -9,6 +9,7 @@ setup() {
 }
 
 teardown() {
+	kill -CONT "$PID_b1" 2>/dev/null || true # else it does not end
 	daemons_stop
 	rm -rf "$DIR"
 }
