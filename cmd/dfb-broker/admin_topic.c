@@ -120,6 +120,8 @@ describe(struct broker *b, struct topic *t)
 	}
 	TAILQ_FOREACH(g, &t->groups, link) {
 		uint64_t lag = 0;
+		if (group_is_internal(g))
+			continue;
 		for (uint32_t i = 0; i < t->nqueues; i++)
 			lag += queue_count(t->queues[i], g->cursors[i]->low,
 			    t->queues[i]->next);

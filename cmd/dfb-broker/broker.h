@@ -30,7 +30,7 @@ struct dfb_worker;
 struct json_t;
 
 /* Tables of the store, in the order of their names in main.c. */
-enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS };
+enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_LETTERS };
 
 /* ---- topics and queues ---- */
 
@@ -411,7 +411,7 @@ RB_PROTOTYPE(held_tree, held, node, held_cmp)
 struct queue *queue_new(struct topic *, struct lane *, uint32_t index);
 void queue_free(struct broker *, struct queue *);
 /* Append one encoded record; its offset.  UINT64_MAX when there is no memory. */
-enum append { APPEND_PLAIN, APPEND_EXPIRES, APPEND_CALL };
+enum append { APPEND_PLAIN, APPEND_EXPIRES, APPEND_CALL, APPEND_AGAIN };
 uint64_t queue_append(struct broker *, struct queue *, const uint8_t *rec, size_t len,
     enum append, uint8_t **where);
 /* Whether a block needs no place on the disk: an async topic's, all of calls that ended.
@@ -427,7 +427,8 @@ void queue_seal(struct queue *);
 void queue_stored(struct broker *, struct held *);
 void queue_trim(struct broker *, struct queue *); /* memory topics: what all have */
 void queue_wake(struct broker *, struct queue *); /* its cursors may deliver */
-#define BLOCK_SPECIAL 1 /* block flag: expiry or calls in it */
+#define BLOCK_SPECIAL 1 /* block flag: expiry or calls in it, or as below */
+#define BLOCK_AGAIN 2   /* all of it were dead letters, each for one group: letter_is_for() */
 
 /* commit.c */
 struct dfb_batch *commit_batch(struct broker *, bool urgent); /* to add rows; NULL: no memory */
@@ -496,6 +497,9 @@ struct retry *cursor_retry_add(struct cursor *, uint64_t offset);
 void cursor_arm(struct broker *, struct cursor *);
 void cursor_forget_block(struct cursor *);
 void cursor_forget_below(struct cursor *); /* ranges and retries below low: it was raised */
+/* Whether an offset is settled; _mark: it is, without more ado, while loading. */
+bool cursor_is_settled(const struct cursor *, uint64_t offset);
+void cursor_mark(struct broker *, struct cursor *, uint64_t from, uint64_t to);
 bool cursor_skip(struct cursor *, uint64_t *run); /* pos past what is not to deliver */
 void cursor_take_back(struct broker *, struct cursor *); /* its owner is gone */
 
@@ -516,6 +520,37 @@ void retry_or_bury(struct broker *, struct cursor *, uint64_t offset, const char
 
 /* dead.c */
 void dead_letter(struct broker *, struct cursor *, uint64_t offset, const char *why);
+
+/* letter.c: headers.  They are written to a buffer of DFB_HEADERS_MAX; the length. */
+struct death {
+	const char *topic, *group, *why;
+	uint32_t queue, tries;
+	uint64_t offset, wall_ms;
+};
+size_t letter_headers(const struct dfb_record *, const struct death *, uint8_t *headers);
+size_t letter_again(const struct dfb_record *, const char *group, uint8_t *headers);
+/* A header's value; false: it has none, or it is longer than that. */
+bool letter_header(const struct dfb_record *, const char *name, char *text, size_t size);
+/* Whether a group gets a message of a block that is BLOCK_AGAIN. */
+bool letter_is_for(const struct dfb_record *, const char *group);
+
+/*
+ * letters.c: which dead letters of a topic %DLQ-GROUP are left.  What was dropped or sent
+ * again is settled in a group of the broker's own, which nobody subscribes to, so that
+ * letters stay until then.
+ */
+bool group_is_internal(const struct group *);
+struct cursor *letters_of(const struct topic *);    /* NULL: the topic has no letters */
+int letters_begin(struct broker *, struct topic *); /* it will have; -1: no memory */
+uint64_t letters_left(const struct cursor *);
+bool letters_has(const struct cursor *, uint64_t offset);
+/* Settle one; then, in the same turn, write all that were settled (rising), with low as it was
+ * before. */
+void letters_settle(struct broker *, struct cursor *, uint64_t offset);
+void letters_write(struct broker *, struct cursor *, const uint64_t *offsets, size_t n,
+    uint64_t low);
+void letters_forget(struct broker *, struct cursor *); /* its rows go */
+int letters_load(struct broker *, const void *key, size_t klen, const void *val, size_t vlen);
 
 /* call.c */
 RB_PROTOTYPE(call_tree, call, node, call_cmp)
@@ -540,7 +575,23 @@ typedef struct json_t *admin_fn(struct broker *, struct json_t *args,
     enum dfb_status *status, char *why);
 admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_delete,
     admin_group_list, admin_group_reset, admin_group_delete, admin_stats, admin_drain,
-    admin_gray_set, admin_gray_list, admin_gray_delete;
+    admin_gray_set, admin_gray_list, admin_gray_delete,
+    admin_dlq_list, admin_dlq_left, admin_dlq_drop;
+/* One that answers in a later turn, when who asked may be gone.  _answer takes the result, and
+ * sends it when what is pending is on the disk. */
+struct asker {
+	struct dfb_peer peer;
+	uint64_t serial;
+	uint32_t req;
+};
+typedef void admin_later_fn(struct broker *, const struct asker *, struct json_t *args);
+void admin_answer(struct broker *, const struct asker *, struct json_t *result);
+void admin_fail(struct broker *, const struct asker *, enum dfb_status, const char *why);
+admin_later_fn admin_dlq_redrive; /* redrive.c */
+/* admin_dlq.c: the letters that arguments name, rising; NULL: *status and why. */
+struct cursor *admin_letters(struct broker *, struct json_t *args, enum dfb_status *status,
+    char *why);
+uint64_t *admin_offsets(struct json_t *args, size_t *n, enum dfb_status *status, char *why);
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 

@@ -163,6 +163,14 @@ cursor_is_out(const struct cursor *c, uint64_t offset)
 	return r != NULL ? r->out : offset < c->pos;
 }
 
+bool
+cursor_is_settled(const struct cursor *c, uint64_t offset)
+{
+	size_t i = range_at(c, offset);
+
+	return offset < c->low || (i < c->ndone && c->done[i].from <= offset);
+}
+
 static void
 absorb(struct cursor *c)
 {
@@ -215,6 +223,21 @@ add_range(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 		c->ndone -= j - i - 1;
 	}
 	c->done[i] = (struct range){ from, to };
+}
+
+void
+cursor_mark(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
+{
+	if (from < c->low)
+		from = c->low;
+	if (from >= to)
+		return;
+	add_range(b, c, from, to);
+	absorb(c);
+	if (c->pos < c->low)
+		c->pos = c->low;
+	if (c->high < to)
+		c->high = to;
 }
 
 /* Offsets of [from, to) that are out: what the owner's credit gets back. */

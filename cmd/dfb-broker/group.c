@@ -139,6 +139,8 @@ group_delete_rows(struct broker *b, struct group *g)
 		if (k.data == NULL || dfb_batch_del(batch, T_OFFSETS, k.data, k.len) == -1)
 			fail_stop(b, "no memory to delete a group");
 		dfb_buf_release(&k);
+		if (group_is_internal(g))
+			letters_forget(b, c);
 	}
 }
 

@@ -196,6 +196,14 @@ load_producer(void *arg, const void *key, size_t klen, const void *val, size_t v
 }
 
 static int
+load_letters(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+
+	return letters_load(l->b, key, klen, val, vlen) == 0 ? 0 : bad("letters");
+}
+
+static int
 place_queues(struct loader *l)
 {
 	struct topic *t;
@@ -252,6 +260,7 @@ load_all(struct broker *b)
 	    place_queues(&l) != 0 ||
 	    dfb_store_scan(s, T_GROUPS, load_group, &l) != 0 ||
 	    dfb_store_scan(s, T_OFFSETS, load_offset, &l) != 0 ||
+	    dfb_store_scan(s, T_LETTERS, load_letters, &l) != 0 ||
 	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0)
 		return -1;
 	pass_gaps(b);
