@@ -95,6 +95,17 @@ compare(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
+static size_t
+unique(uint64_t *offsets, size_t n)
+{
+	size_t k = 1;
+
+	for (size_t i = 1; i < n; i++)
+		if (offsets[i] != offsets[k - 1])
+			offsets[k++] = offsets[i];
+	return k;
+}
+
 uint64_t *
 admin_offsets(json_t *args, size_t *n, enum dfb_status *status, char *why)
 {
@@ -118,6 +129,7 @@ admin_offsets(json_t *args, size_t *n, enum dfb_status *status, char *why)
 	json_array_foreach(list, i, v)
 		offsets[i] = (uint64_t)json_integer_value(v);
 	qsort(offsets, *n, sizeof *offsets, compare);
+	*n = unique(offsets, *n);
 	return offsets;
 }
 
@@ -125,19 +137,16 @@ json_t *
 admin_dlq_drop(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 {
 	struct cursor *c = admin_letters(b, args, status, why);
-	uint64_t *offsets, low, gone = 0;
-	size_t n;
+	uint64_t *offsets;
+	size_t n, left = 0;
 
 	if (c == NULL || (offsets = admin_offsets(args, &n, status, why)) == NULL)
 		return NULL;
-	low = c->low;
 	for (size_t i = 0; i < n; i++)
 		if (letters_has(c, offsets[i]))
-			letters_settle(b, c, offsets[i]);
-		else
-			gone++;
-	letters_write(b, c, offsets, n, low);
+			offsets[left++] = offsets[i];
+	letters_settle(b, c, offsets, left);
 	free(offsets);
 	return json_pack("{s:s, s:s, s:I, s:I}", "topic", c->q->topic->name,
-	    "broker", b->cf.name, "done", (json_int_t)(n - gone), "gone", (json_int_t)gone);
+	    "broker", b->cf.name, "done", (json_int_t)left, "gone", (json_int_t)(n - left));
 }

@@ -497,6 +497,9 @@ struct retry *cursor_retry_add(struct cursor *, uint64_t offset);
 void cursor_arm(struct broker *, struct cursor *);
 void cursor_forget_block(struct cursor *);
 void cursor_forget_below(struct cursor *); /* ranges and retries below low: it was raised */
+/* Settle many offsets, rising and none of them settled, of a cursor without an owner: in the
+ * time that it takes to copy its ranges. */
+void cursor_settle_list(struct broker *, struct cursor *, const uint64_t *offsets, size_t n);
 /* Whether an offset is settled; _mark: it is, without more ado, while loading. */
 bool cursor_is_settled(const struct cursor *, uint64_t offset);
 void cursor_mark(struct broker *, struct cursor *, uint64_t from, uint64_t to);
@@ -544,11 +547,8 @@ struct cursor *letters_of(const struct topic *);    /* NULL: the topic has no le
 int letters_begin(struct broker *, struct topic *); /* it will have; -1: no memory */
 uint64_t letters_left(const struct cursor *);
 bool letters_has(const struct cursor *, uint64_t offset);
-/* Settle one; then, in the same turn, write all that were settled (rising), with low as it was
- * before. */
-void letters_settle(struct broker *, struct cursor *, uint64_t offset);
-void letters_write(struct broker *, struct cursor *, const uint64_t *offsets, size_t n,
-    uint64_t low);
+/* Settle these, rising and each of them left, now and in the pending batch. */
+void letters_settle(struct broker *, struct cursor *, const uint64_t *offsets, size_t n);
 void letters_forget(struct broker *, struct cursor *); /* its rows go */
 int letters_load(struct broker *, const void *key, size_t klen, const void *val, size_t vlen);
 
@@ -588,7 +588,8 @@ typedef void admin_later_fn(struct broker *, const struct asker *, struct json_t
 void admin_answer(struct broker *, const struct asker *, struct json_t *result);
 void admin_fail(struct broker *, const struct asker *, enum dfb_status, const char *why);
 admin_later_fn admin_dlq_redrive; /* redrive.c */
-/* admin_dlq.c: the letters that arguments name, rising; NULL: *status and why. */
+/* admin_dlq.c: the letters that arguments name; offsets rise, and are to be freed with free(3).
+ * NULL: *status and why. */
 struct cursor *admin_letters(struct broker *, struct json_t *args, enum dfb_status *status,
     char *why);
 uint64_t *admin_offsets(struct json_t *args, size_t *n, enum dfb_status *status, char *why);

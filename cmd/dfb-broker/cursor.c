@@ -295,6 +295,38 @@ cursor_settle(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 	return out;
 }
 
+void
+cursor_settle_list(struct broker *b, struct cursor *c, const uint64_t *offsets, size_t n)
+{
+	struct range *all = calloc(c->ndone + n + 1, sizeof *all);
+	size_t i = 0, k = 0, nall = 0;
+
+	if (all == NULL)
+		fail_stop(b, "no memory for acknowledgements");
+	while (i < c->ndone || k < n) {
+		bool old = k == n || (i < c->ndone && c->done[i].from < offsets[k]);
+		struct range r = old ? c->done[i++] : (struct range){ offsets[k], offsets[k] + 1 };
+		k += !old;
+		if (nall != 0 && all[nall - 1].to == r.from)
+			all[nall - 1].to = r.to;
+		else
+			all[nall++] = r;
+	}
+	free(c->done);
+	c->done_cap = c->ndone + n + 1;
+	c->done = all;
+	c->ndone = nall;
+	absorb(c);
+	if (n != 0 && c->high <= offsets[n - 1])
+		c->high = offsets[n - 1] + 1;
+	if (c->pos < c->low)
+		c->pos = c->low;
+	if (c->high < c->low)
+		c->high = c->low;
+	c->group->settled += n;
+	commit_dirty_cursor(b, c);
+}
+
 /*
  * Move pos past what is settled or held back for a retry.  false when nothing can be
  * delivered from pos in this state; else *run is how many offsets from pos on are all

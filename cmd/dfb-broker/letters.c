@@ -62,12 +62,6 @@ letters_has(const struct cursor *c, uint64_t offset)
 	return offset < queue_limit(c->q) && !cursor_is_settled(c, offset);
 }
 
-void
-letters_settle(struct broker *b, struct cursor *c, uint64_t offset)
-{
-	cursor_settle(b, c, offset, offset + 1);
-}
-
 /* ---- rows ---- */
 
 static void
@@ -102,9 +96,11 @@ write_chunk(struct broker *b, struct cursor *c, uint64_t chunk)
 }
 
 void
-letters_write(struct broker *b, struct cursor *c, const uint64_t *offsets, size_t n,
-    uint64_t low)
+letters_settle(struct broker *b, struct cursor *c, const uint64_t *offsets, size_t n)
 {
+	uint64_t low = c->low;
+
+	cursor_settle_list(b, c, offsets, n);
 	for (uint64_t i = low / CHUNK; i < c->low / CHUNK; i++)
 		forget(b, c, i);
 	for (size_t i = 0; i < n; i++)

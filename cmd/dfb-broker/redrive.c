@@ -96,16 +96,13 @@ append(struct broker *b, struct topic *t, const char *group, struct dfb_record *
 	if (t->set.durability != DFB_COMMIT)
 		queue_wake(b, q);
 	/* A reader of dead letters failed: what it gets again is no new letter. */
-	if ((letters = letters_of(t)) != NULL && letters->q == q) {
-		uint64_t low = letters->low;
-		letters_settle(b, letters, offset);
-		letters_write(b, letters, &offset, 1, low);
-	}
+	if ((letters = letters_of(t)) != NULL && letters->q == q)
+		letters_settle(b, letters, &offset, 1);
 }
 
-static void
-send_again(struct broker *b, struct redrive *j, struct cursor *c, uint64_t offset,
-    struct dfb_record *r)
+/* Whether it went. */
+static bool
+send_again(struct broker *b, struct redrive *j, uint64_t offset, struct dfb_record *r)
 {
 	char group[DFB_GROUP_MAX], why[WHY_SIZE];
 	enum dfb_status status;
@@ -113,12 +110,12 @@ send_again(struct broker *b, struct redrive *j, struct cursor *c, uint64_t offse
 
 	if (t == NULL) {
 		fail(j, offset, status, why);
-		return;
+		return false;
 	}
 	append(b, t, group, r);
-	letters_settle(b, c, offset);
 	j->bytes += r->size;
 	j->done++;
+	return true;
 }
 
 /* ---- all of them ---- */
@@ -129,21 +126,22 @@ take(struct broker *b, struct redrive *j, struct cursor *c, struct dfb_block *bl
 {
 	const uint8_t *p = blk != NULL ? blk->data + DFB_BLOCK_HEADER : NULL;
 	const uint8_t *end = blk != NULL ? blk->data + blk->len : NULL;
-	uint64_t o = blk != NULL ? blk->base : 0, low = c->low;
-	size_t first = j->at;
+	uint64_t o = blk != NULL ? blk->base : 0;
+	uint64_t *sent = j->offsets + j->at; /* in the place of those that are behind */
+	size_t n = 0;
 	struct dfb_record r;
 
 	for (; p != end && j->at < j->n && dfb_record_next(&p, end, &r) == 1; o++)
 		for (; j->at < j->n && j->offsets[j->at] <= o; j->at++)
-			if (j->offsets[j->at] == o && letters_has(c, o))
-				send_again(b, j, c, o, &r);
-			else
+			if (j->offsets[j->at] != o || !letters_has(c, o))
 				j->gone++;
+			else if (send_again(b, j, o, &r))
+				sent[n++] = o;
 	if (blk == NULL) {
 		j->gone++;
 		j->at++;
 	}
-	letters_write(b, c, j->offsets + first, j->at - first, low);
+	letters_settle(b, c, sent, n);
 }
 
 static void
