@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
 

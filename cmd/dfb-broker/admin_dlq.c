@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "broker.h"
+#include "letters.h"
 
 #define WHY_SIZE 256
 #define OFFSETS_MAX 10000

@@ -6,6 +6,7 @@
 
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 
 #define WHY_SIZE 256
 

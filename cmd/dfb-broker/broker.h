@@ -524,34 +524,6 @@ void retry_or_bury(struct broker *, struct cursor *, uint64_t offset, const char
 /* dead.c */
 void dead_letter(struct broker *, struct cursor *, uint64_t offset, const char *why);
 
-/* letter.c: headers.  They are written to a buffer of DFB_HEADERS_MAX; the length. */
-struct death {
-	const char *topic, *group, *why;
-	uint32_t queue, tries;
-	uint64_t offset, wall_ms;
-};
-size_t letter_headers(const struct dfb_record *, const struct death *, uint8_t *headers);
-size_t letter_again(const struct dfb_record *, const char *group, uint8_t *headers);
-/* A header's value; false: it has none, or it is longer than that. */
-bool letter_header(const struct dfb_record *, const char *name, char *text, size_t size);
-/* Whether a group gets a message of a block that is BLOCK_AGAIN. */
-bool letter_is_for(const struct dfb_record *, const char *group);
-
-/*
- * letters.c: which dead letters of a topic %DLQ-GROUP are left.  What was dropped or sent
- * again is settled in a group of the broker's own, which nobody subscribes to, so that
- * letters stay until then.
- */
-bool group_is_internal(const struct group *);
-struct cursor *letters_of(const struct topic *);    /* NULL: the topic has no letters */
-int letters_begin(struct broker *, struct topic *); /* it will have; -1: no memory */
-uint64_t letters_left(const struct cursor *);
-bool letters_has(const struct cursor *, uint64_t offset);
-/* Settle these, rising and each of them left, now and in the pending batch. */
-void letters_settle(struct broker *, struct cursor *, const uint64_t *offsets, size_t n);
-void letters_forget(struct broker *, struct cursor *); /* its rows go */
-int letters_load(struct broker *, const void *key, size_t klen, const void *val, size_t vlen);
-
 /* call.c */
 RB_PROTOTYPE(call_tree, call, node, call_cmp)
 int call_cmp(struct call *, struct call *);
@@ -577,22 +549,6 @@ admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_dele
     admin_group_list, admin_group_reset, admin_group_delete, admin_stats, admin_drain,
     admin_gray_set, admin_gray_list, admin_gray_delete,
     admin_dlq_list, admin_dlq_left, admin_dlq_drop;
-/* One that answers in a later turn, when who asked may be gone.  _answer takes the result, and
- * sends it when what is pending is on the disk. */
-struct asker {
-	struct dfb_peer peer;
-	uint64_t serial;
-	uint32_t req;
-};
-typedef void admin_later_fn(struct broker *, const struct asker *, struct json_t *args);
-void admin_answer(struct broker *, const struct asker *, struct json_t *result);
-void admin_fail(struct broker *, const struct asker *, enum dfb_status, const char *why);
-admin_later_fn admin_dlq_redrive; /* redrive.c */
-/* admin_dlq.c: the letters that arguments name; offsets rise, and are to be freed with free(3).
- * NULL: *status and why. */
-struct cursor *admin_letters(struct broker *, struct json_t *args, enum dfb_status *status,
-    char *why);
-uint64_t *admin_offsets(struct json_t *args, size_t *n, enum dfb_status *status, char *why);
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 

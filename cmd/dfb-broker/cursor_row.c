@@ -9,6 +9,7 @@
 #include <sys/endian.h>
 
 #include "broker.h"
+#include "letters.h"
 #include "wire/cursor.h"
 
 #define ROW_RANGES 256

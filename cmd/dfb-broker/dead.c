@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "broker.h"
+#include "lane.h"
+#include "letters.h"
 #include "wire/record.h"
 
 struct dying {

@@ -3,6 +3,7 @@
 
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 #include "net/loop.h"
 #include "wire/record.h"
 

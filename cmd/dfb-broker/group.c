@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 #include "store/store.h"
 #include "wire/cursor.h"
 

@@ -10,6 +10,7 @@
 
 #include "base/parse.h"
 #include "broker.h"
+#include "letters.h"
 #include "wire/record.h"
 
 #define DEATHS 5

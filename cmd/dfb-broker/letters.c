@@ -9,6 +9,8 @@
 #include <sys/endian.h>
 
 #include "broker.h"
+#include "lane.h"
+#include "letters.h"
 #include "store/store.h"
 
 #define GROUP "%dlq"
@@ -116,6 +118,12 @@ letters_forget(struct broker *b, struct cursor *c)
 		forget(b, c, n);
 }
 
+static bool
+bit(const uint8_t *bits, unsigned i)
+{
+	return (bits[i / 8] >> i % 8 & 1) != 0;
+}
+
 int
 letters_load(struct broker *b, const void *key, size_t klen, const void *val, size_t vlen)
 {
@@ -131,12 +139,11 @@ letters_load(struct broker *b, const void *key, size_t klen, const void *val, si
 	if (t == NULL || (c = letters_of(t)) == NULL || c->q->id != be64dec(k))
 		return 0;
 	for (unsigned i = 0, n; i < CHUNK; i = n) {
-		unsigned bit = v[1 + i / 8] >> i % 8 & 1;
-		for (n = i + 1; n < CHUNK && (v[1 + n / 8] >> n % 8 & 1u) == bit; n++)
+		for (n = i + 1; n < CHUNK && bit(v + 1, n) == bit(v + 1, i); n++)
 			;
-		if (bit != 0 && base + n > c->q->next)
+		if (bit(v + 1, i) && base + n > c->q->next)
 			return -1;
-		if (bit != 0)
+		if (bit(v + 1, i))
 			cursor_mark(b, c, base + i, base + n);
 	}
 	return 0;

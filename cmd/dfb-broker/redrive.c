@@ -9,8 +9,12 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "gray.h"
+#include "lane.h"
+#include "letters.h"
 #include "wire/record.h"
 
 #define WHY_SIZE 256
@@ -42,6 +46,7 @@ origin(struct broker *b, const struct dfb_record *r, char group[DFB_GROUP_MAX],
     enum dfb_status *status, char *why)
 {
 	char name[DFB_TOPIC_MAX];
+	const struct gray *rule;
 	const char *busy;
 	struct topic *t;
 	uint32_t wait_ms;
@@ -66,6 +71,10 @@ origin(struct broker *b, const struct dfb_record *r, char group[DFB_GROUP_MAX],
 	*status = DFB_AGAIN;
 	if ((busy = broker_refuses(b, t, &wait_ms)) != NULL) {
 		snprintf(why, WHY_SIZE, "%s", busy);
+		return NULL;
+	}
+	if (!TAILQ_EMPTY(&t->gray) && (rule = gray_refuses(t, r)) != NULL) {
+		snprintf(why, WHY_SIZE, GRAY_NOBODY, rule->label);
 		return NULL;
 	}
 	return t;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "letters.h"
 
 json_t *
 admin_stats(struct broker *b, json_t *args, enum dfb_status *status, char *why)

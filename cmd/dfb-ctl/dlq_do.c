@@ -59,9 +59,6 @@ ask(struct ctl *c, struct work *k, const struct ctl_broker *b, const char *topic
     json_t *offsets)
 {
 	json_t *args, *j;
-	bool full = false;
-	size_t i;
-	json_t *e;
 
 	pace(c, k);
 	args = ctl_must(json_pack("{s:s, s:O}", "topic", topic, "offsets", offsets));
@@ -72,10 +69,8 @@ ask(struct ctl *c, struct work *k, const struct ctl_broker *b, const char *topic
 	k->done += (uint64_t)ctl_int(j, "done");
 	k->gone += (uint64_t)ctl_int(j, "gone");
 	note_failures(k, json_object_get(j, "failed"));
-	json_array_foreach(json_object_get(j, "failed"), i, e)
-		full |= ctl_int(e, "status") == DFB_AGAIN;
 	json_decref(j);
-	return !full; /* the others would be refused too */
+	return true;
 }
 
 static bool

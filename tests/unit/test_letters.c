@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "dfb-broker/broker.h"
+#include "dfb-broker/letters.h"
 #include "net/loop.h"
 #include "wire/record.h"
 
