@@ -88,7 +88,7 @@ static void
 absent_queue(struct broker *b, uint64_t id, uint64_t floor)
 {
 	struct topic *t = topic_by_id(b, (uint32_t)(id >> 16));
-	struct lane *l = t != NULL ? lane_find(t, (id & 0xffff) >> LANE_SHIFT) : NULL;
+	struct lane *l = t != NULL ? lane_find(t, (uint32_t)(id & 0xffff) >> LANE_SHIFT) : NULL;
 
 	if (l != NULL)
 		lane_floor(l, id & LANE_QUEUES_MAX, floor);
