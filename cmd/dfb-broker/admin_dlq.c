@@ -57,12 +57,13 @@ admin_letters(struct broker *b, json_t *args, enum dfb_status *status, char *why
 	return c;
 }
 
-/* Ranges of letters that are left, from an offset on: at most so many. */
+/* Ranges of letters that are left, from one offset to another: at most so many. */
 json_t *
 admin_dlq_left(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 {
 	struct cursor *c = admin_letters(b, args, status, why);
 	json_int_t from = json_integer_value(json_object_get(args, "from"));
+	json_int_t below = json_integer_value(json_object_get(args, "end"));
 	uint64_t at, end;
 	json_t *ranges;
 
@@ -70,6 +71,8 @@ admin_dlq_left(struct broker *b, json_t *args, enum dfb_status *status, char *wh
 		return NULL;
 	ranges = json_array();
 	end = queue_limit(c->q);
+	if (below > 0 && (uint64_t)below < end)
+		end = (uint64_t)below;
 	at = from > 0 && (uint64_t)from > c->low ? (uint64_t)from : c->low;
 	for (size_t i = 0; i <= c->ndone && at < end &&
 	    json_array_size(ranges) < RANGES_MAX; i++) {

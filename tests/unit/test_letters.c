@@ -182,6 +182,40 @@ settles_as_a_list_does(void **state)
 	dfb_loop_free(b.loop);
 }
 
+/* ---- blocks ---- */
+
+/* A block is all of messages that are sent again, or none of it is. */
+static void
+blocks_do_not_mix(void **state)
+{
+	static const enum append kinds[] = { APPEND_PLAIN, APPEND_EXPIRES, APPEND_AGAIN,
+		APPEND_AGAIN, APPEND_PLAIN, APPEND_AGAIN };
+	static const struct { uint64_t base; uint32_t count; uint8_t flags; } want[] = {
+		{ 0, 2, BLOCK_SPECIAL }, { 2, 2, BLOCK_SPECIAL | BLOCK_AGAIN }, { 4, 1, 0 },
+		{ 5, 1, BLOCK_SPECIAL | BLOCK_AGAIN } };
+	struct topic t = { .id = 5, .set = { .durability = DFB_MEMORY } };
+	struct broker b = { .wall = 1 };
+	struct queue *q = queue_new(&t, NULL, 0);
+	const struct dfb_record r = { .body = (const uint8_t *)"x", .body_len = 1 };
+	uint8_t bytes[64];
+	size_t len = (size_t)(dfb_record_write(&r, bytes) - bytes), i = 0;
+	struct held *h;
+
+	(void)state;
+	assert_non_null(q);
+	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+		assert_int_equal(queue_append(&b, q, bytes, len, kinds[k], NULL), k);
+	RB_FOREACH(h, held_tree, &q->blocks) {
+		assert_true(i < sizeof want / sizeof *want);
+		assert_int_equal(h->b->base, want[i].base);
+		assert_int_equal(h->b->count, want[i].count);
+		assert_int_equal(h->b->flags, want[i].flags);
+		i++;
+	}
+	assert_int_equal(i, sizeof want / sizeof *want);
+	queue_free(&b, q);
+}
+
 int
 main(void)
 {
@@ -190,6 +224,7 @@ main(void)
 		cmocka_unit_test(remembers_five_deaths),
 		cmocka_unit_test(fits_whatever_size),
 		cmocka_unit_test(settles_as_a_list_does),
+		cmocka_unit_test(blocks_do_not_mix),
 	};
 
 	return cmocka_run_group_tests_name("letters", tests, NULL, NULL);
