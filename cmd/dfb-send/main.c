@@ -14,6 +14,7 @@
 #include "net/sock.h"
 
 #define LETTER_NO_WAIT 901
+#define LETTER_FAILOVER 910
 #define WINDOW_MAX 10000000
 
 static const struct dfb_opt table[] = {
@@ -24,6 +25,8 @@ static const struct dfb_opt table[] = {
 	DFB_FRAMING_OPTIONS,
 	{ 'm', "message", "TEXT", "send TEXT, one message" },
 	{ LETTER_NO_WAIT, "no-wait", NULL, "fail with 75 rather than wait for the broker" },
+	{ LETTER_FAILOVER, "failover-after", "TIME",
+	    "leave a broker that is gone so long (5s; 0: never)" },
 	DFB_TOOL_OPTIONS,
 	{ 0, NULL, NULL, NULL },
 };
@@ -73,6 +76,10 @@ options(struct args *a, struct send *s, struct dfb_opts *o, int argc, char **arg
 			break;
 		case LETTER_NO_WAIT:
 			a->producer.no_wait = true;
+			break;
+		case LETTER_FAILOVER:
+			if ((a->producer.failover_ms = dfb_opt_duration(o)) == 0)
+				a->producer.failover_ms = UINT64_MAX;
 			break;
 		default:
 			set_framing(a, o, dfb_framing_of_letter(c));
