@@ -98,6 +98,7 @@ count() {
 	wait_for 'on $other "%p\n" | grep -qx 1'
 	load_stop
 	on $other '%p %i\n' | sed -n 's/^1 //p' | sort >marked
+	broker_start $home
 	dfb-recv -g json -J -e A10-x | jq -r 'select(.possible_duplicate == true) | .id' |
 	    sort | cmp - marked
 	dfb-recv -g format -f '%p %i\n' -e A10-x | sed -n 's/^1 //p' | sort | cmp - marked
@@ -105,7 +106,6 @@ count() {
 	    -c 1 A10-x -- sh -c 'echo "$DFB_POSSIBLE_DUPLICATE $DFB_ID"' >got
 	grep -qxF "$(cut -d' ' -f2 got)" marked
 	assert_eq 1 "$(cut -d' ' -f1 got)"
-	broker_start $home
 	on $home '%i\n' | sort >first
 	cat <(on a1 '%i\n') <(on a2 '%i\n') | sort | uniq -d >twice
 	cmp twice <(comm -12 first marked)

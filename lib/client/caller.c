@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/parse.h"
 #include "net/loop.h"
@@ -137,6 +138,8 @@ try_next(struct dfb_call *c, enum dfb_status st, struct dfb_str reason)
 	LIST_FOREACH(t, &a->targets, entry)
 		if (&t->out == c->list)
 			break;
+	if (t != NULL && st == DFB_AGAIN)
+		dfb_target_refused(t);
 	if (t != NULL && c->ntried < DFB_CALL_TRIES)
 		c->tried[c->ntried++] = t->id;
 	c->status = st;
@@ -183,7 +186,9 @@ call_new(struct dfb_caller *a, const struct dfb_msg *m, uint64_t timeout_ms)
 	size = dfb_record_size(&r);
 	if ((c = malloc(sizeof *c + size)) == NULL)
 		return NULL;
-	*c = (struct dfb_call){ .caller = a, .len = size, .timeout_ms = timeout_ms };
+	*c = (struct dfb_call){ .caller = a, .len = size, .timeout_ms = timeout_ms,
+		.keyed = m->key_len != 0,
+		.key_hash = m->key_len != 0 ? dfb_hash(m->key, m->key_len) : 0 };
 	if (dfb_calls_add(a->dfb->calls, c) == -1) {
 		free(c);
 		return NULL;

@@ -35,6 +35,8 @@ struct dfb_call {
 	unsigned ntried;
 	char why[128];                 /* and what the last of them said */
 	enum dfb_status status;
+	bool keyed;
+	uint64_t key_hash;
 	size_t len;
 	uint8_t record[];
 };

@@ -350,6 +350,17 @@ place(const struct dfb_outframe *f, uint32_t i)
 	return at;
 }
 
+const uint8_t *
+dfb_outbox_record(const struct dfb_outbox *o, uint64_t seq)
+{
+	struct dfb_outframe *f;
+
+	TAILQ_FOREACH(f, &o->frames, entry)
+		if (f->seq + f->count > seq)
+			break;
+	return f->block->data + place(f, (uint32_t)(seq - f->seq));
+}
+
 /* Keep the first i records.  Their bytes stay where they are. */
 static void
 shorten(struct dfb_outbox *o, struct dfb_outframe *f, uint32_t i)

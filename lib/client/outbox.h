@@ -53,6 +53,9 @@ void dfb_outbox_cut_frame(struct dfb_outbox *);
  * 0; -1: the connection takes no more now (errno). */
 int dfb_outbox_send(struct dfb_outbox *, struct dfb_conn *, uint32_t stream);
 
+/* The record of message seq (base <= seq < next). */
+const uint8_t *dfb_outbox_record(const struct dfb_outbox *, uint64_t seq);
+
 /* All up to seq are decided (base <= seq < sent_end). */
 void dfb_outbox_confirm(struct dfb_outbox *, uint64_t seq);
 

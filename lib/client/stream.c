@@ -9,6 +9,7 @@
 #include "client/producer.h"
 #include "net/loop.h"
 #include "wire/proto.h"
+#include "wire/record.h"
 
 #define BACKOFF_MS 10
 #define BACKOFF_MAX_MS 1000
@@ -73,14 +74,17 @@ on_confirm(struct dfb_stream *s, uint64_t seq)
 	return true;
 }
 
+/* Message seq has to wait, or to go elsewhere. */
 static void
-hold(struct dfb_stream *s, uint32_t wait_ms, const char *reason)
+hold(struct dfb_stream *s, uint64_t seq, uint32_t wait_ms, const char *reason)
 {
 	uint64_t now = dfb_client_now();
+	bool keyed = seq < s->out.next &&
+	    (dfb_outbox_record(&s->out, seq)[4] & DFB_R_KEY) != 0;
 
 	if (s->backoff_ms == 0 && *reason != '\0')
 		dfb_notice(s->producer->dfb, "broker %s: %s; %s", s->route.broker, reason,
-		    dfb_steer_may_hop(s) ? "to another one" : "waiting");
+		    !keyed && dfb_steer_may_hop(s) ? "to another one" : "waiting");
 	s->backoff_ms = s->backoff_ms == 0 ? BACKOFF_MS : s->backoff_ms * 2;
 	if (s->backoff_ms > BACKOFF_MAX_MS)
 		s->backoff_ms = BACKOFF_MAX_MS;
@@ -114,7 +118,7 @@ on_not_now(struct dfb_stream *s, uint64_t seq, const struct dfb_m_refuse *m,
 	if (s->producer->cf.no_wait)
 		dfb_steer_refused(s, seq, reason);
 	if (!s->producer->cf.no_wait || s->out.next > seq)
-		hold(s, m->wait_ms, reason);
+		hold(s, seq, m->wait_ms, reason);
 }
 
 static void
@@ -127,7 +131,7 @@ on_never(struct dfb_stream *s, uint64_t seq, enum dfb_status st, const char *rea
 
 	if (count == 0) { /* no memory: let it be refused once more */
 		dfb_outbox_unsend(&s->out, seq);
-		hold(s, 0, "");
+		hold(s, seq, 0, "");
 		return;
 	}
 	again(s);
@@ -200,7 +204,7 @@ on_frame(void *arg, const struct dfb_proto *m)
 		if (m->status == DFB_AGAIN) {
 			s->session = 0;
 			avoid(s);
-			hold(s, m->error.wait_ms, reason);
+			hold(s, s->out.base, m->error.wait_ms, reason);
 			return true;
 		}
 		over(s);
