@@ -30,9 +30,7 @@ badness(const struct dfb_stream *s)
 	if (p->nlisted > 1 && dfb_link_failing(p->dfb, r->endpoint))
 		bad |= BAD_FAILING;
 	if (dfb_avoided(p->dfb, r))
-		bad |= BAD_AVOIDED;
-	if (s == p->last)
-		bad |= BAD_LAST;
+		bad |= BAD_AVOIDED | (s == p->last ? BAD_LAST : 0);
 	return bad;
 }
 
