@@ -40,7 +40,7 @@ struct dfb_outbox {
 void dfb_outbox_init(struct dfb_outbox *, struct dfb_outtotal *, bool atomic);
 void dfb_outbox_release(struct dfb_outbox *);
 
-/* Add message n, of size (encoded) bytes; n rises.  0, or -1 with errno. */
+/* Add message n, of size (encoded) bytes.  0, or -1 with errno. */
 int dfb_outbox_put(struct dfb_outbox *, uint64_t n, const struct dfb_record *, size_t size);
 
 /* Whether a message of this size still fits into an atomic outbox's open frame. */

@@ -157,8 +157,7 @@ stream_for(struct dfb_producer *p, const struct dfb_msg *m)
 				return s;
 	if (m->key_len == 0)
 		return p->home;
-	if (p->home->route.broker[0] == '\0')
-		p->keys_wait = true;
+	p->keyed = true;
 	return p->nlisted > 1 ? dfb_steer_key(p, m->key, m->key_len) : p->home;
 }
 

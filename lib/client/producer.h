@@ -52,7 +52,7 @@ struct dfb_producer {
 	struct dfb_stream *home;         /* of messages without key */
 	struct dfb_stream *last;         /* that refused some; NULL: none did */
 	unsigned hops;                   /* from refusal to refusal */
-	bool keys_wait;                  /* no route is known, and some have keys */
+	bool keyed;                      /* some messages had keys */
 };
 
 /* producer.c: message n failed.  Have the work done again in ms. */

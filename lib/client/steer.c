@@ -156,10 +156,9 @@ redistribute(struct dfb_stream *s)
 		dfb_producer_come_back(p, 10);
 		return;
 	}
-	s->hold_until = s->stuck_since = s->bad_since = s->refused = 0;
 	give_out(p, &gone, doubt);
 	if (dfb_stream_is_empty(s))
-		dfb_stream_leave(s);
+		s->hold_until = s->refused = 0;
 }
 
 void
@@ -216,7 +215,7 @@ settle_down(struct dfb_producer *p)
 	if (to == NULL)
 		return;
 	p->home = to;
-	if (p->keys_wait && p->nlisted > 1)
+	if (p->keyed && p->nlisted > 1)
 		redistribute(first);
 	else {
 		list(first, &to->route, to->rank);
@@ -224,7 +223,6 @@ settle_down(struct dfb_producer *p)
 		p->home = first;
 		dfb_stream_free(to);
 	}
-	p->keys_wait = false;
 }
 
 /* Have a stream for each route.  Routes of one region and topic are neighbours. */
@@ -264,8 +262,15 @@ choose_home(struct dfb_producer *p)
 	struct dfb_stream *h = p->home, *to = best(p);
 	bool held = h->hold_until > dfb_client_now();
 
-	if (to == NULL || to == h || dfb_stream_in_doubt(h))
+	if (to == NULL || to == h)
 		return;
+	if (dfb_stream_in_doubt(h)) {
+		/* It may be so all the time: then only later ones go to the nearer broker. */
+		if (badness(to) == 0 && to->rank < h->rank &&
+		    h->user.link != NULL && dfb_link_is_up(h->user.link))
+			p->home = to;
+		return;
+	}
 	if (h->listed) {
 		if (badness(h) <= badness(to) && h->rank == to->rank)
 			return; /* stay */

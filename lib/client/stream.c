@@ -61,7 +61,7 @@ on_confirm(struct dfb_stream *s, uint64_t seq)
 	if (seq < s->out.base)
 		return true;
 	dfb_outbox_confirm(&s->out, seq);
-	if (p->nlisted > 1)
+	if (s->hold_until != 0 || !s->listed)
 		again(s); /* what is not in doubt any more may go elsewhere */
 	if (seq < s->refused)
 		return true;
@@ -373,6 +373,8 @@ dfb_stream_serve(struct dfb_stream *s)
 
 	if (dfb_stream_is_empty(s)) {
 		s->stuck_since = s->bad_since = 0;
+		if (s != p->home && (!p->keyed || s->gone || !s->listed))
+			dfb_stream_leave(s);
 		return;
 	}
 	if (s->listed && join(s) == -1) {
@@ -380,7 +382,7 @@ dfb_stream_serve(struct dfb_stream *s)
 		return;
 	}
 	if (s->user.link == NULL || !dfb_link_is_up(s->user.link)) {
-		if (s->bad_since == 0 && s->listed)
+		if (s->bad_since == 0 && (s->listed || dfb_stream_in_doubt(s)))
 			s->bad_since = dfb_client_now();
 		stuck(s);
 		return;
