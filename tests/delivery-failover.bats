@@ -11,6 +11,7 @@ setup() {
 }
 
 teardown() {
+	touch stop
 	regions_stop
 }
 
@@ -98,14 +99,14 @@ count() {
 	wait_for 'on $other "%p\n" | grep -qx 1'
 	load_stop
 	on $other '%p %i\n' | sed -n 's/^1 //p' | sort >marked
-	broker_start $home
-	dfb-recv -g json -J -e A10-x | jq -r 'select(.possible_duplicate == true) | .id' |
-	    sort | cmp - marked
-	dfb-recv -g format -f '%p %i\n' -e A10-x | sed -n 's/^1 //p' | sort | cmp - marked
 	run_status 0 dfb-recv -g env -o "$(on $other '%p %o\n' | sed -n 's/^1 //p' | head -n 1)" \
 	    -c 1 A10-x -- sh -c 'echo "$DFB_POSSIBLE_DUPLICATE $DFB_ID"' >got
 	grep -qxF "$(cut -d' ' -f2 got)" marked
 	assert_eq 1 "$(cut -d' ' -f1 got)"
+	broker_start $home
+	dfb-recv -g json -J -e A10-x | jq -r 'select(.possible_duplicate == true) | .id' |
+	    sort | cmp - marked
+	dfb-recv -g format -f '%p %i\n' -e A10-x | sed -n 's/^1 //p' | sort | cmp - marked
 	on $home '%i\n' | sort >first
 	cat <(on a1 '%i\n') <(on a2 '%i\n') | sort | uniq -d >twice
 	cmp twice <(comm -12 first marked)

@@ -66,7 +66,7 @@ keys() {
 	local k
 	keys one 1 1000
 	keys two 1001 2000
-	dfb-send -J A10-x one
+	dfb-send -J -w 10 A10-x one # most of them when routes are known
 	dfb-send -J x two
 	on a1 >a1.got
 	on a2 >a2.got
