@@ -7,6 +7,7 @@ load regions
 setup() {
 	cd "$BATS_TEST_TMPDIR"
 	regions_start
+	export DFB_REGION=A10
 	dfb-ctl topic create A10-x
 }
 

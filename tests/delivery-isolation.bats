@@ -7,6 +7,7 @@ load regions
 setup() {
 	cd "$BATS_TEST_TMPDIR"
 	regions_start
+	export DFB_REGION=A10
 	dfb-ctl topic create A10-x
 	dfb-ctl topic create B20-x
 }
@@ -21,8 +22,7 @@ on() {
 
 # full NAME: the broker starts again, and has no room for messages from now on.
 full() {
-	broker_signal "$1" TERM
-	broker_wait "$1"
+	broker_stop "$1"
 	BROKER_OPTIONS=(--min-free 8000000G)
 	broker_start "$1"
 	BROKER_OPTIONS=()
@@ -30,8 +30,7 @@ full() {
 
 # well NAME: as ever.
 well() {
-	broker_signal "$1" TERM
-	broker_wait "$1"
+	broker_stop "$1"
 	broker_start "$1"
 }
 
