@@ -22,7 +22,7 @@ on() {
 
 # full NAME: the broker starts again, and has no room for messages from now on.
 full() {
-	broker_stop "$1"
+	broker_kill "$1"
 	BROKER_OPTIONS=(--min-free 8000000G)
 	broker_start "$1"
 	BROKER_OPTIONS=()
@@ -30,7 +30,7 @@ full() {
 
 # well NAME: as ever.
 well() {
-	broker_stop "$1"
+	broker_kill "$1"
 	broker_start "$1"
 }
 

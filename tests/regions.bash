@@ -64,10 +64,3 @@ region_of() {
 broker_kill() {
 	kill9 "$1"
 }
-
-# broker_stop NAME: in order, and wait until it has ended.
-broker_stop() {
-	local pid=PID_$1
-	kill "${!pid}"
-	wait "${!pid}" || true
-}

@@ -388,6 +388,8 @@ dfb_stream_serve(struct dfb_stream *s)
 		return;
 	}
 	s->stuck_since = 0;
+	if (s->session == 0 && on_hold(s)) /* PRODUCE itself was refused */
+		return;
 	if (s->session != dfb_link_session(s->user.link) && begin(s) == -1)
 		dfb_producer_come_back(p, FULL_MS);
 	else if (!on_hold(s) && dfb_outbox_send(&s->out, dfb_link_conn(s->user.link),
