@@ -40,7 +40,7 @@ open_bus(const char *avoid)
 static int
 setup(void **state)
 {
-	(void)state;
+	fake_direct = *state != NULL;
 	open_bus("60s,60s,60s");
 	return 0;
 }
@@ -474,7 +474,7 @@ brokers_come_and_go(void **state)
 	    bus.b1.nbodies == 2));
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) FAKE_TWICE(fn)
 
 int
 main(void)
