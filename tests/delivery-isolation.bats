@@ -25,6 +25,7 @@ full() {
 	broker_kill "$1"
 	BROKER_OPTIONS=(--min-free 8000000G)
 	broker_start "$1"
+	wait_for grep -q event=storage-full "$1.log" # it is noticed soon after the start
 	BROKER_OPTIONS=()
 }
 
