@@ -92,6 +92,7 @@ admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *w
 		return NULL;
 	}
 	t->set = set;
+	breaker_forget(t);
 	if (topic_store(b, t) == -1)
 		fail_stop(b, "no memory for a topic");
 	return json_pack("{s:s, s:s, s:o}", "topic", t->name, "broker", b->cf.name,
@@ -108,10 +109,14 @@ describe(struct broker *b, struct topic *t)
 
 	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct queue *q = t->queues[i];
+		uint64_t depth;
 		messages += queue_count(q, q->first, q->next);
-		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I}",
+		if (!breaker_depth(q, &depth))
+			depth = 0;
+		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
 		    "queue", (json_int_t)q->index, "first", (json_int_t)q->first,
-		    "next", (json_int_t)q->next, "committed", (json_int_t)queue_limit(q)));
+		    "next", (json_int_t)q->next, "committed", (json_int_t)queue_limit(q),
+		    "undelivered", (json_int_t)depth, "shut_ms", (json_int_t)q->shut_ms));
 	}
 	TAILQ_FOREACH(g, &t->groups, link) {
 		uint64_t lag = 0;

@@ -43,6 +43,7 @@ struct settings {
 	uint32_t retries;              /* deliveries before the dead letters */
 	uint64_t retention_ms;
 	uint64_t backoff_ms[BACKOFFS]; /* 0 ends; the last repeats */
+	uint64_t max_depth;            /* undelivered messages of a queue; 0: any */
 };
 
 /* A block in memory: open (the newest, growing), sealed, then stored. */
@@ -76,6 +77,10 @@ struct queue {
 	size_t bytes;            /* of blocks */
 	unsigned busy;           /* jobs that refer to it */
 	struct call_tree calls;  /* not ended, by offset */
+	uint64_t open_until;     /* below it the breaker need not look at its depth */
+	uint64_t shut_ms;        /* wall: the breaker opened; 0: it is closed */
+	uint32_t shut_wait;      /* what the last refused sender was told */
+	bool filling;            /* was warned of */
 	bool dirty;              /* in the broker's dirty list: blocks to commit */
 	STAILQ_ENTRY(queue) dirty_link;
 };
@@ -273,7 +278,7 @@ struct counters {
 	uint64_t sessions, frames, malformed, puts, duplicates, refused, confirms,
 	    deliveries, acks, nacks, stale_acks, calls, answers, late_replies,
 	    expired, orphaned, commits, committed_blocks, committed_bytes,
-	    dead_letters, dropped_segments;
+	    dead_letters, dropped_segments, breaker_refused, breaker_opened;
 };
 
 struct broker {
@@ -321,6 +326,7 @@ struct broker {
 	uint32_t ncalls, free_call, call_generation;
 	size_t live_calls;
 
+	size_t filling, shut;      /* queues: warned of, and refusing */
 	struct batch_job *pending; /* what goes with the next commit */
 	bool committing, urgent;
 	size_t pending_bytes;      /* in blocks not stored yet ... */
@@ -446,6 +452,42 @@ void producer_settled(struct broker *, struct producer *, uint64_t seq);
 void handle_put(struct broker *, struct session *, const struct dfb_proto *);
 /* Why the broker takes no messages for a topic now; NULL: it does. */
 const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
+
+/* A message that is not taken now: when to try again, and why. */
+struct refusal {
+	uint32_t wait_ms;
+	char why[256];
+};
+/* Whether the topic takes no message at all now. */
+bool put_refuses(struct broker *, struct topic *, struct refusal *no);
+/* Where a session's message goes; NULL and *no: it is not taken now.  The topic's limits
+ * count it. */
+struct queue *put_place(struct broker *, struct session *, struct topic *,
+    const struct dfb_record *, struct refusal *no);
+
+/*
+ * breaker.c: a queue whose undelivered messages reach the topic's max_depth takes no more.
+ * They count from where the least-behind group is that has a live subscription; broadcast
+ * groups count when there is no other.  Without such a group everything is taken.
+ */
+bool breaker_look(struct broker *, struct queue *); /* whether q takes a message */
+static inline bool
+queue_takes(struct broker *b, struct queue *q)
+{
+	return q->next < q->open_until || breaker_look(b, q);
+}
+/* As queue_choose, with another queue for a message without a key when its own is shut;
+ * NULL and *no: none takes it. */
+struct queue *breaker_choose(struct broker *, struct topic *, const struct dfb_record *,
+    struct refusal *no);
+/* Whether all queues that take messages refuse them. */
+bool breaker_is_shut(struct broker *, struct topic *, struct refusal *no);
+/* What counts changed otherwise than by delivery: look anew. */
+void breaker_forget(struct topic *);
+/* Undelivered messages; false: nobody is there to deliver them to. */
+bool breaker_depth(const struct queue *, uint64_t *depth);
+void breaker_watch(struct broker *); /* upkeep: what was logged and is over */
+void breaker_gone(struct broker *, struct queue *); /* it will be freed */
 
 /* group.c */
 struct group *group_find(struct topic *, const char *name);

@@ -210,6 +210,8 @@ static void
 start(struct broker *b, struct session *s, struct topic *t, const struct dfb_record *r,
     const uint8_t *bytes)
 {
+	struct refusal no;
+	struct queue *q;
 	struct call *c;
 	uint8_t *where;
 
@@ -225,10 +227,12 @@ start(struct broker *b, struct session *s, struct topic *t, const struct dfb_rec
 	else if ((r->headers_len != 0 && !dfb_headers_valid(r->headers, r->headers_len)) ||
 	    (r->flags & DFB_R_DUE) != 0)
 		refuse(b, s, r->call, DFB_BADINPUT, "malformed headers, or scheduled");
+	else if ((q = put_place(b, s, t, r, &no)) == NULL)
+		refuse(b, s, r->call, DFB_AGAIN, no.why);
 	else if ((c = call_new(b)) == NULL)
 		refuse(b, s, r->call, DFB_AGAIN, "too many calls are waiting");
 	else {
-		c->q = queue_choose(t, r);
+		c->q = q;
 		c->number = r->call;
 		c->expires = r->expires;
 		c->caller = s;

@@ -60,6 +60,7 @@ cursor_place(struct broker *b, struct cursor *c, uint64_t offset)
 	cursor_forget_block(c);
 	dfb_loop_timer_stop(b->loop, &c->timer);
 	c->ndone = c->nretries = 0;
+	c->q->open_until = 0;
 	c->low = c->pos = c->high = offset;
 	commit_dirty_cursor(b, c);
 }
@@ -307,6 +308,7 @@ cursor_take_back(struct broker *b, struct cursor *c)
 	c->owner = NULL;
 	c->epoch++;
 	c->pos = c->low;
+	c->q->open_until = 0;
 	cursor_forget_block(c);
 	for (size_t i = 0; i < c->nretries; i++)
 		if (c->retries[i].out) {

@@ -367,6 +367,7 @@ handle_subscribe(struct broker *b, struct session *s, const struct dfb_proto *m)
 	g->nsubs++;
 	if (!g->broadcast)
 		t->serving++;
+	breaker_forget(t);
 	session_send(b, s, &(struct dfb_proto){ .type = DFB_M_SUBSCRIBED, .req = m->req,
 	    .subscribed = { .sub = r->sub } });
 	group_balance(b, g);
@@ -414,6 +415,7 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 	TAILQ_REMOVE(&g->subs, u, in_group);
 	TAILQ_REMOVE(&u->session->subs, u, in_session);
 	g->nsubs--;
+	breaker_forget(t);
 	if (!g->broadcast && --t->serving == 0)
 		call_abandon(b, t);
 	free(u);

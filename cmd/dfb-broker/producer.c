@@ -100,6 +100,7 @@ handle_produce(struct broker *b, struct session *s, const struct dfb_proto *m)
 	struct topic *t = topic_find(b, r->topic);
 	struct producer want, *p;
 	struct stream *st;
+	struct refusal no;
 	unsigned n = 0;
 	char why[300];
 
@@ -131,6 +132,11 @@ handle_produce(struct broker *b, struct session *s, const struct dfb_proto *m)
 	if (p != NULL && p->epoch > r->epoch) {
 		refuse(b, s, r->stream, 0, DFB_REFUSE_STREAM, DFB_PROTO, 0,
 		    "a later session of this producer was here");
+		return;
+	}
+	/* One that may have something here is told what that is. */
+	if ((p == NULL || r->next > p->taken) && put_refuses(b, t, &no)) {
+		refuse(b, s, r->stream, 0, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, no.why);
 		return;
 	}
 	if ((st = calloc(1, sizeof *st)) == NULL || (p == NULL &&

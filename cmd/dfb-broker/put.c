@@ -87,6 +87,42 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 	return true;
 }
 
+struct queue *
+put_place(struct broker *b, struct session *s, struct topic *t, const struct dfb_record *r,
+    struct refusal *no)
+{
+	(void)s;
+	return breaker_choose(b, t, r, no);
+}
+
+bool
+put_refuses(struct broker *b, struct topic *t, struct refusal *no)
+{
+	const char *busy = broker_refuses(b, t, &no->wait_ms);
+
+	if (busy != NULL)
+		snprintf(no->why, sizeof no->why, "%s", busy);
+	return busy != NULL || breaker_is_shut(b, t, no);
+}
+
+/* Whether all of a frame that is taken as one may come in. */
+static bool
+all_admitted(struct broker *b, struct stream *st, const struct dfb_m_put *r)
+{
+	const uint8_t *p = r->records.p, *end = p + r->records.len;
+	struct topic *t = st->producer->topic;
+	struct dfb_record rec;
+	struct refusal no;
+
+	while (dfb_record_next(&p, end, &rec) == 1)
+		if (breaker_choose(b, t, &rec, &no) == NULL) {
+			stream_refuse(b, st, r->seq, DFB_REFUSE_STREAM, DFB_AGAIN,
+			    no.wait_ms, "%s", no.why);
+			return false;
+		}
+	return true;
+}
+
 static void
 taken(struct broker *b, struct stream *st)
 {
@@ -121,7 +157,9 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 	enum dfb_status status = DFB_OK;
 	const char *busy;
 	uint32_t wait_ms;
-	bool any = false;
+	bool any = false, atomic;
+	struct refusal no;
+	struct queue *q;
 	char why[256];
 
 	if (st == NULL)
@@ -147,7 +185,8 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 		    wait_ms, "%s", busy);
 		return;
 	}
-	if ((r->flags & DFB_PUT_ATOMIC) != 0 && !all_acceptable(b, st, r))
+	atomic = (r->flags & DFB_PUT_ATOMIC) != 0;
+	if (atomic && (!all_acceptable(b, st, r) || !all_admitted(b, st, r)))
 		return;
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
 		if (seq <= pr->taken) {
@@ -156,11 +195,18 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 		}
 		if ((status = check(pr->topic, &rec, why, sizeof why)) != DFB_OK)
 			break;
-		if (queue_append(b, queue_choose(pr->topic, &rec), p - rec.size,
+		if ((q = put_place(b, s, pr->topic, &rec, &no)) == NULL && atomic)
+			q = queue_choose(pr->topic, &rec); /* it fills up in its midst */
+		if (q == NULL) {
+			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN,
+			    no.wait_ms, "%s", no.why);
+			break;
+		}
+		if (queue_append(b, q, p - rec.size,
 		    rec.size, (rec.flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN,
 		    NULL) == UINT64_MAX) {
 			/* A frame that must be all or nothing cannot stop half-way. */
-			if ((r->flags & DFB_PUT_ATOMIC) != 0)
+			if (atomic)
 				fail_stop(b, "no memory for messages");
 			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 1000,
 			    "the broker is out of memory");

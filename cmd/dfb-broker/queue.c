@@ -61,6 +61,7 @@ queue_free(struct broker *b, struct queue *q)
 
 	while ((h = RB_MIN(held_tree, &q->blocks)) != NULL)
 		drop(b, h);
+	breaker_gone(b, q);
 	free(q);
 }
 

@@ -23,7 +23,7 @@ settings_default(struct settings *s)
 	*s = (struct settings){ .durability = DFB_COMMIT, .queues = 1,
 		.max_body = DFB_BODY_MAX_DEFAULT, .retries = 3,
 		.retention_ms = UINT64_C(7) * 86400000,
-		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 } };
+		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 }, .max_depth = 10000 };
 }
 
 struct topic *

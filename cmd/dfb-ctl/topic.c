@@ -6,14 +6,15 @@
 #include "wire/proto.h"
 
 enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OPT_RETENTION,
-	OPT_RETRIES, OPT_BACKOFF, OPT_IF_MISSING };
+	OPT_RETRIES, OPT_BACKOFF, OPT_MAX_DEPTH, OPT_IF_MISSING };
 
 #define SETTINGS_OPTIONS \
 	{ OPT_QUEUES, "queues", "N", "queues on each broker, 1 to 1023" }, \
 	{ OPT_MAX_BODY, "max-body", "SIZE", "the longest message" }, \
 	{ OPT_RETENTION, "retention", "TIME", "keep what is consumed so long" }, \
 	{ OPT_RETRIES, "retries", "N", "deliveries before the dead letters" }, \
-	{ OPT_BACKOFF, "backoff", "T1,T2,...", "the time before each further delivery" }
+	{ OPT_BACKOFF, "backoff", "T1,T2,...", "the time before each further delivery" }, \
+	{ OPT_MAX_DEPTH, "max-depth", "N", "undelivered messages of a queue; 0: any" }
 #define BROKER_OPTION \
 	{ OPT_BROKER, "broker", "NAME", "only on this broker" }
 
@@ -78,6 +79,7 @@ option(struct ctl *c, int letter)
 	case OPT_RETENTION: set(c, "retention_ms", dfb_opt_duration(o)); break;
 	case OPT_RETRIES: set(c, "retries", dfb_opt_count(o, 1, 1000)); break;
 	case OPT_BACKOFF: set_backoff(c); break;
+	case OPT_MAX_DEPTH: set(c, "max_depth", dfb_opt_count(o, 0, UINT64_C(1) << 50)); break;
 	case OPT_DURABILITY:
 		if (strcmp(o->arg, "commit") != 0 && strcmp(o->arg, "async") != 0 &&
 		    strcmp(o->arg, "memory") != 0)
@@ -196,6 +198,14 @@ list(struct ctl *c)
 }
 
 static void
+print_limits(const json_t *s)
+{
+	if (ctl_int(s, "max_depth") != 0)
+		printf("  takes at most %lld undelivered messages a queue\n",
+		    (long long)ctl_int(s, "max_depth"));
+}
+
+static void
 print_settings(const json_t *e)
 {
 	const json_t *s = json_object_get(e, "settings");
@@ -213,12 +223,14 @@ print_settings(const json_t *e)
 		printf("%s%s", i != 0 ? "," : "",
 		    dfb_format_duration((uint64_t)json_integer_value(v), time));
 	putchar('\n');
+	print_limits(s);
 }
 
 static void
 print_queues(const json_t *all)
 {
-	struct ctl_table t = { .heads = "BROKER >QUEUE >FIRST >NEXT >MESSAGES >COMMITTED" };
+	struct ctl_table t = { .heads = "BROKER >QUEUE >FIRST >NEXT >MESSAGES >COMMITTED "
+	    ">UNDELIVERED" };
 	size_t i, k;
 	json_t *e, *q;
 
@@ -230,6 +242,7 @@ print_queues(const json_t *all)
 			ctl_cell_int(&t, ctl_int(q, "next"));
 			ctl_cell_int(&t, ctl_int(q, "next") - ctl_int(q, "first"));
 			ctl_cell_int(&t, ctl_int(q, "committed"));
+			ctl_cell_int(&t, ctl_int(q, "undelivered"));
 		}
 	ctl_table_print(&t);
 }
