@@ -28,6 +28,13 @@ stuck_consumer() {
 	wait_for "[ \$(dfb-ctl --json group list A10-x | jq '[.[].member_count] | add') -gt $n ]"
 }
 
+# gone PROCESS...: killed, and forgotten by the broker; no consumer is left.
+gone() {
+	kill -9 "$@"
+	wait "$@" || true
+	wait_for "[ \$(dfb-ctl --json group list A10-x | jq '[.[].member_count] | add') -eq 0 ]"
+}
+
 # undelivered QUEUE N: wait until so many are.
 undelivered() {
 	wait_for "[ \$(topic_json | jq '.per_broker[0].queues[$1].undelivered') -eq $2 ]"
@@ -48,8 +55,7 @@ undelivered() {
 	assert_eq 13 "$(messages)"
 	assert_eq 1 "$(events breaker-open)"
 	assert_eq 1 "$(stat_of breaker_open)"
-	kill -9 $CONSUMER
-	wait $CONSUMER || true
+	gone $CONSUMER
 	run_status 0 dfb-recv -g g -e A10-x >out
 	{ seq 3; seq 10; } | cmp - out
 }
@@ -61,8 +67,7 @@ undelivered() {
 	dfb-send A10-x <in 2>send.err &
 	sender=$!
 	wait_for "[ \$(messages) -eq 25 ]"
-	kill -9 $CONSUMER
-	wait $CONSUMER || true
+	gone $CONSUMER
 	dfb-recv -g g -c 2000 A10-x >out
 	wait $sender
 	cmp in out
@@ -93,8 +98,7 @@ undelivered() {
 	[ $bad -gt 0 ]
 	assert_match "its keys go nowhere else" "$(cat err)"
 	wait_for "[ \$(wc -l <out) -eq $((189 + good)) ]"
-	kill -9 $CONSUMER $reader
-	wait $CONSUMER $reader || true
+	gone $CONSUMER $reader
 	run_status 0 dfb-recv -g g -e -J A10-x >>out
 	assert_eq $((200 + good)) "$(jq -r .id out | sort -u | wc -l)"
 }
@@ -113,8 +117,7 @@ undelivered() {
 	wait $fast || true
 	# Now the slow one is the least behind.
 	run_status 75 dfb-send --no-wait -m x A10-x 2>err
-	kill -9 $CONSUMER
-	wait $CONSUMER || true
+	gone $CONSUMER
 	# Without anybody there is nothing to keep up with.
 	dfb-send -m 5001 A10-x
 	run_status 0 dfb-recv -g slow -e A10-x >slow
@@ -133,8 +136,7 @@ undelivered() {
 	wait_for "[ \$(wc -l <out) -eq 6 ]"
 	seq 100 | dfb-send A10-x
 	wait_for "[ \$(wc -l <out) -eq 106 ]"
-	kill -9 $CONSUMER $reader
-	wait $CONSUMER $reader || true
+	gone $CONSUMER $reader
 }
 
 @test "a warning at 70 %, once for each filling; 0 is no limit" {
@@ -147,8 +149,7 @@ undelivered() {
 	seq 2 | dfb-send A10-x
 	wait_for "[ \$(events queue-filling) -eq 1 ]"
 	assert_match "undelivered=7 max_depth=10" "$(grep event=queue-filling "$BUS/log/b1.log")"
-	kill -9 $CONSUMER
-	wait $CONSUMER || true
+	gone $CONSUMER
 	run_status 0 dfb-recv -g g -e A10-x >out
 	wait_for "[ \$(stat_of queues_filling) -eq 0 ]"
 	stuck_consumer g --credit 1
@@ -158,8 +159,7 @@ undelivered() {
 	dfb-ctl topic set A10-x --max-depth 0
 	seq 1000 | dfb-send A10-x
 	wait_for "[ \$(stat_of breaker_open) -eq 0 ]"
-	kill -9 $CONSUMER
-	wait $CONSUMER || true
+	gone $CONSUMER
 }
 
 @test "all or nothing: a batch above the limit goes in whole, or not at all" {
@@ -169,8 +169,7 @@ undelivered() {
 	assert_eq 50 "$(messages)"
 	run_status 75 dfb-send -A --no-wait A10-x < <(seq 50) 2>err
 	assert_eq 50 "$(messages)"
-	kill -9 $CONSUMER
-	wait $CONSUMER || true
+	gone $CONSUMER
 	run_status 0 dfb-recv -g g -e A10-x >out
 	seq 50 | cmp - out
 }
@@ -187,6 +186,5 @@ undelivered() {
 	undelivered 0 0
 	run_status 75 dfb-send --no-wait A10-x < <(seq 100) 2>err
 	assert_eq 13 "$(messages)"
-	kill -9 $CONSUMER
-	wait $CONSUMER || true
+	gone $CONSUMER
 }
