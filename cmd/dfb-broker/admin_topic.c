@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "limits.h"
 
 #define WHY_SIZE 256
 
@@ -93,6 +94,7 @@ admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *w
 	}
 	t->set = set;
 	breaker_forget(t);
+	flow_settings(t);
 	if (topic_store(b, t) == -1)
 		fail_stop(b, "no memory for a topic");
 	return json_pack("{s:s, s:s, s:o}", "topic", t->name, "broker", b->cf.name,

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "limits.h"
 #include "wire/record.h"
 
 #define WAIT_MIN_MS 5

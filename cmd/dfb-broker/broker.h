@@ -44,6 +44,8 @@ struct settings {
 	uint64_t retention_ms;
 	uint64_t backoff_ms[BACKOFFS]; /* 0 ends; the last repeats */
 	uint64_t max_depth;            /* undelivered messages of a queue; 0: any */
+	uint64_t rate, rate_bytes;     /* taken per second ...; 0: any */
+	uint64_t client_rate, client_rate_bytes; /* ... and of one client */
 };
 
 /* A block in memory: open (the newest, growing), sealed, then stored. */
@@ -102,6 +104,13 @@ struct lane {
 };
 TAILQ_HEAD(lane_list, lane);
 
+/* See flow.c: marks on the monotonic clock, ns. */
+struct meter {
+	uint64_t count, bytes;
+};
+struct client;
+RB_HEAD(client_tree, client);
+
 struct topic {
 	char name[DFB_TOPIC_MAX];
 	uint32_t id;
@@ -111,6 +120,11 @@ struct topic {
 	uint32_t nqueues;
 	unsigned serving;        /* subscriptions of groups, broadcast apart */
 	struct group_list groups;
+	bool limited;            /* it has rates */
+	struct meter meter;
+	struct client_tree clients; /* those that send, when they have rates */
+	size_t nclients;
+	uint64_t limited_ms;     /* wall: a rate refused a message last */
 	bool dead;               /* deleted; freed when no job refers to it */
 	uint64_t in, out, expired, orphaned, dead_letters;
 	RB_ENTRY(topic) node;
@@ -278,7 +292,8 @@ struct counters {
 	uint64_t sessions, frames, malformed, puts, duplicates, refused, confirms,
 	    deliveries, acks, nacks, stale_acks, calls, answers, late_replies,
 	    expired, orphaned, commits, committed_blocks, committed_bytes,
-	    dead_letters, dropped_segments, breaker_refused, breaker_opened;
+	    dead_letters, dropped_segments, breaker_refused, breaker_opened,
+	    flow_refused;
 };
 
 struct broker {
@@ -452,42 +467,6 @@ void producer_settled(struct broker *, struct producer *, uint64_t seq);
 void handle_put(struct broker *, struct session *, const struct dfb_proto *);
 /* Why the broker takes no messages for a topic now; NULL: it does. */
 const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
-
-/* A message that is not taken now: when to try again, and why. */
-struct refusal {
-	uint32_t wait_ms;
-	char why[256];
-};
-/* Whether the topic takes no message at all now. */
-bool put_refuses(struct broker *, struct topic *, struct refusal *no);
-/* Where a session's message goes; NULL and *no: it is not taken now.  The topic's limits
- * count it. */
-struct queue *put_place(struct broker *, struct session *, struct topic *,
-    const struct dfb_record *, struct refusal *no);
-
-/*
- * breaker.c: a queue whose undelivered messages reach the topic's max_depth takes no more.
- * They count from where the least-behind group is that has a live subscription; broadcast
- * groups count when there is no other.  Without such a group everything is taken.
- */
-bool breaker_look(struct broker *, struct queue *); /* whether q takes a message */
-static inline bool
-queue_takes(struct broker *b, struct queue *q)
-{
-	return q->next < q->open_until || breaker_look(b, q);
-}
-/* As queue_choose, with another queue for a message without a key when its own is shut;
- * NULL and *no: none takes it. */
-struct queue *breaker_choose(struct broker *, struct topic *, const struct dfb_record *,
-    struct refusal *no);
-/* Whether all queues that take messages refuse them. */
-bool breaker_is_shut(struct broker *, struct topic *, struct refusal *no);
-/* What counts changed otherwise than by delivery: look anew. */
-void breaker_forget(struct topic *);
-/* Undelivered messages; false: nobody is there to deliver them to. */
-bool breaker_depth(const struct queue *, uint64_t *depth);
-void breaker_watch(struct broker *); /* upkeep: what was logged and is over */
-void breaker_gone(struct broker *, struct queue *); /* it will be freed */
 
 /* group.c */
 struct group *group_find(struct topic *, const char *name);

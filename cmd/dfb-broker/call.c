@@ -9,6 +9,7 @@
 #include <sys/endian.h>
 
 #include "broker.h"
+#include "limits.h"
 #include "net/loop.h"
 #include "wire/record.h"
 

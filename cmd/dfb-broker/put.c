@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "broker.h"
+#include "limits.h"
 #include "wire/record.h"
 
 /* Bytes waiting for the disk, over all senders.  Each sender's own window is smaller. */
@@ -91,8 +92,11 @@ struct queue *
 put_place(struct broker *b, struct session *s, struct topic *t, const struct dfb_record *r,
     struct refusal *no)
 {
-	(void)s;
-	return breaker_choose(b, t, r, no);
+	struct queue *q = breaker_choose(b, t, r, no);
+
+	if (q != NULL && t->limited && !flow_take(b, s, t, 1, r->size, no))
+		return NULL;
+	return q;
 }
 
 bool
@@ -107,20 +111,23 @@ put_refuses(struct broker *b, struct topic *t, struct refusal *no)
 
 /* Whether all of a frame that is taken as one may come in. */
 static bool
-all_admitted(struct broker *b, struct stream *st, const struct dfb_m_put *r)
+all_admitted(struct broker *b, struct session *s, struct stream *st,
+    const struct dfb_m_put *r)
 {
 	const uint8_t *p = r->records.p, *end = p + r->records.len;
 	struct topic *t = st->producer->topic;
 	struct dfb_record rec;
 	struct refusal no;
+	bool may = true;
 
-	while (dfb_record_next(&p, end, &rec) == 1)
-		if (breaker_choose(b, t, &rec, &no) == NULL) {
-			stream_refuse(b, st, r->seq, DFB_REFUSE_STREAM, DFB_AGAIN,
-			    no.wait_ms, "%s", no.why);
-			return false;
-		}
-	return true;
+	while (may && dfb_record_next(&p, end, &rec) == 1)
+		may = breaker_choose(b, t, &rec, &no) != NULL;
+	if (may && t->limited)
+		may = flow_take(b, s, t, r->count, r->records.len, &no);
+	if (!may)
+		stream_refuse(b, st, r->seq, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, "%s",
+		    no.why);
+	return may;
 }
 
 static void
@@ -186,7 +193,7 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 		return;
 	}
 	atomic = (r->flags & DFB_PUT_ATOMIC) != 0;
-	if (atomic && (!all_acceptable(b, st, r) || !all_admitted(b, st, r)))
+	if (atomic && (!all_acceptable(b, st, r) || !all_admitted(b, s, st, r)))
 		return;
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
 		if (seq <= pr->taken) {
@@ -195,7 +202,9 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 		}
 		if ((status = check(pr->topic, &rec, why, sizeof why)) != DFB_OK)
 			break;
-		if ((q = put_place(b, s, pr->topic, &rec, &no)) == NULL && atomic)
+		q = atomic ? breaker_choose(b, pr->topic, &rec, &no) :
+		    put_place(b, s, pr->topic, &rec, &no);
+		if (q == NULL && atomic)
 			q = queue_choose(pr->topic, &rec); /* it fills up in its midst */
 		if (q == NULL) {
 			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN,

@@ -18,6 +18,11 @@ static const struct {
 } numbers[] = {
 	{ "retention_ms", offsetof(struct settings, retention_ms), (json_int_t)3650 * 86400000 },
 	{ "max_depth", offsetof(struct settings, max_depth), INT64_MAX / 16 },
+	{ "rate", offsetof(struct settings, rate), 1000000000 },
+	{ "rate_bytes", offsetof(struct settings, rate_bytes), (json_int_t)1 << 40 },
+	{ "client_rate", offsetof(struct settings, client_rate), 1000000000 },
+	{ "client_rate_bytes", offsetof(struct settings, client_rate_bytes),
+	    (json_int_t)1 << 40 },
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 

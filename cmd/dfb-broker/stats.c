@@ -27,6 +27,7 @@ admin_stats(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 		{ "queues_filling", b->filling }, { "breaker_open", b->shut },
 		{ "breaker_opened", b->n.breaker_opened },
 		{ "breaker_refused", b->n.breaker_refused },
+		{ "flow_refused", b->n.flow_refused },
 		{ "commits", b->n.commits }, { "committed_blocks", b->n.committed_blocks },
 		{ "committed_bytes", b->n.committed_bytes },
 		{ "pending_bytes", b->pending_bytes }, { "cache_bytes", b->cache_used },

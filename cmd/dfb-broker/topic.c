@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "limits.h"
 #include "store/store.h"
 
 int
@@ -80,6 +81,8 @@ topic_new(struct broker *b, const char *name, uint32_t id, const struct settings
 	snprintf(t->name, sizeof t->name, "%s", name);
 	t->id = id;
 	t->set = *set;
+	flow_settings(t);
+	RB_INIT(&t->clients);
 	TAILQ_INIT(&t->groups);
 	TAILQ_INIT(&t->lanes);
 	if ((l = lane_new(t, 0, "")) == NULL || lane_grow(b, t, l, set->queues) == -1 ||
@@ -229,6 +232,7 @@ topic_free(struct broker *b, struct topic *t)
 		queue_free(b, t->queues[i]);
 	while (!TAILQ_EMPTY(&t->lanes))
 		lane_free(t, TAILQ_FIRST(&t->lanes));
+	flow_release(t);
 	free(t->queues);
 	free(t);
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "limits.h"
 #include "net/loop.h"
 #include "store/store.h"
 
@@ -211,6 +212,7 @@ done(struct dfb_job *job)
 	drop_segment(b);
 	forget_producers(b);
 	breaker_watch(b);
+	flow_keep(b);
 	dfb_loop_timer(b->loop, &b->keep, b->cf.keep_ms);
 }
 

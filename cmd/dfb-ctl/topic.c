@@ -6,7 +6,11 @@
 #include "wire/proto.h"
 
 enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OPT_RETENTION,
-	OPT_RETRIES, OPT_BACKOFF, OPT_MAX_DEPTH, OPT_IF_MISSING };
+	OPT_RETRIES, OPT_BACKOFF, OPT_MAX_DEPTH, OPT_RATE,
+	OPT_RATE_BYTES, OPT_CLIENT_RATE, OPT_CLIENT_RATE_BYTES, OPT_IF_MISSING };
+
+#define RATE_MAX 1000000000
+#define BYTES_MAX (UINT64_C(1) << 40)
 
 #define SETTINGS_OPTIONS \
 	{ OPT_QUEUES, "queues", "N", "queues on each broker, 1 to 1023" }, \
@@ -14,7 +18,11 @@ enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OP
 	{ OPT_RETENTION, "retention", "TIME", "keep what is consumed so long" }, \
 	{ OPT_RETRIES, "retries", "N", "deliveries before the dead letters" }, \
 	{ OPT_BACKOFF, "backoff", "T1,T2,...", "the time before each further delivery" }, \
-	{ OPT_MAX_DEPTH, "max-depth", "N", "undelivered messages of a queue; 0: any" }
+	{ OPT_MAX_DEPTH, "max-depth", "N", "undelivered messages of a queue; 0: any" }, \
+	{ OPT_RATE, "rate", "N", "take so many messages a second; 0: any" }, \
+	{ OPT_RATE_BYTES, "rate-bytes", "SIZE", "and so many bytes" }, \
+	{ OPT_CLIENT_RATE, "client-rate", "N", "so many messages a second of one client" }, \
+	{ OPT_CLIENT_RATE_BYTES, "client-rate-bytes", "SIZE", "and so many bytes" }
 #define BROKER_OPTION \
 	{ OPT_BROKER, "broker", "NAME", "only on this broker" }
 
@@ -80,6 +88,12 @@ option(struct ctl *c, int letter)
 	case OPT_RETRIES: set(c, "retries", dfb_opt_count(o, 1, 1000)); break;
 	case OPT_BACKOFF: set_backoff(c); break;
 	case OPT_MAX_DEPTH: set(c, "max_depth", dfb_opt_count(o, 0, UINT64_C(1) << 50)); break;
+	case OPT_RATE: set(c, "rate", dfb_opt_count(o, 0, RATE_MAX)); break;
+	case OPT_RATE_BYTES: set(c, "rate_bytes", dfb_opt_size(o, 0, BYTES_MAX)); break;
+	case OPT_CLIENT_RATE: set(c, "client_rate", dfb_opt_count(o, 0, RATE_MAX)); break;
+	case OPT_CLIENT_RATE_BYTES:
+		set(c, "client_rate_bytes", dfb_opt_size(o, 0, BYTES_MAX));
+		break;
 	case OPT_DURABILITY:
 		if (strcmp(o->arg, "commit") != 0 && strcmp(o->arg, "async") != 0 &&
 		    strcmp(o->arg, "memory") != 0)
@@ -200,9 +214,32 @@ list(struct ctl *c)
 static void
 print_limits(const json_t *s)
 {
-	if (ctl_int(s, "max_depth") != 0)
-		printf("  takes at most %lld undelivered messages a queue\n",
-		    (long long)ctl_int(s, "max_depth"));
+	static const struct {
+		const char *name, *text;
+		bool bytes;
+	} rows[] = {
+		{ "max_depth", "undelivered messages a queue", false },
+		{ "rate", "messages a second", false },
+		{ "rate_bytes", "bytes a second", true },
+		{ "client_rate", "messages a second of one client", false },
+		{ "client_rate_bytes", "bytes a second of one client", true },
+	};
+	const char *before = "takes at most";
+	char size[16];
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		json_int_t n = ctl_int(s, rows[i].name);
+		if (n == 0)
+			continue;
+		if (rows[i].bytes)
+			printf("%s %s %s", before, dfb_format_size((uint64_t)n, size),
+			    rows[i].text);
+		else
+			printf("%s %lld %s", before, (long long)n, rows[i].text);
+		before = ",";
+	}
+	if (*before == ',')
+		putchar('\n');
 }
 
 static void

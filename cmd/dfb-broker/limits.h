@@ -1,0 +1,51 @@
+/* What holds messages back: the circuit breaker, rates. */
+#ifndef LIMITS_H
+#define LIMITS_H
+
+#include "broker.h"
+
+/* A message that is not taken now: when to try again, and why. */
+struct refusal {
+	uint32_t wait_ms;
+	char why[256];
+};
+/* Whether the topic takes no message at all now. */
+bool put_refuses(struct broker *, struct topic *, struct refusal *no);
+/* Where a session's message goes; NULL and *no: it is not taken now.  The topic's limits
+ * count it. */
+struct queue *put_place(struct broker *, struct session *, struct topic *,
+    const struct dfb_record *, struct refusal *no);
+
+/*
+ * breaker.c: a queue whose undelivered messages reach the topic's max_depth takes no more.
+ * They count from where the least-behind group is that has a live subscription; broadcast
+ * groups count when there is no other.  Without such a group everything is taken.
+ */
+bool breaker_look(struct broker *, struct queue *); /* whether q takes a message */
+static inline bool
+queue_takes(struct broker *b, struct queue *q)
+{
+	return q->next < q->open_until || breaker_look(b, q);
+}
+/* As queue_choose, with another queue for a message without a key when its own is shut;
+ * NULL and *no: none takes it. */
+struct queue *breaker_choose(struct broker *, struct topic *, const struct dfb_record *,
+    struct refusal *no);
+/* Whether all queues that take messages refuse them. */
+bool breaker_is_shut(struct broker *, struct topic *, struct refusal *no);
+/* What counts changed otherwise than by delivery: look anew. */
+void breaker_forget(struct topic *);
+/* Undelivered messages; false: nobody is there to deliver them to. */
+bool breaker_depth(const struct queue *, uint64_t *depth);
+void breaker_watch(struct broker *); /* upkeep: what was logged and is over */
+void breaker_gone(struct broker *, struct queue *); /* it will be freed */
+
+/* flow.c: rates of topics and clients.  _take: whether n messages of so many bytes may come
+ * in now; they are counted then.  _settings: the topic's changed.  _keep: upkeep. */
+bool flow_take(struct broker *, const struct session *, struct topic *, uint64_t n,
+    uint64_t bytes, struct refusal *no);
+void flow_settings(struct topic *);
+void flow_keep(struct broker *);
+void flow_release(struct topic *);
+
+#endif
