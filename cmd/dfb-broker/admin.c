@@ -20,9 +20,13 @@ static const struct verb {
 	{ "topic.set", admin_topic_set, true },
 	{ "topic.list", admin_topic_list, false },
 	{ "topic.delete", admin_topic_delete, true },
+	{ "topic.pause", admin_topic_pause, true },
+	{ "topic.resume", admin_topic_resume, true },
 	{ "group.list", admin_group_list, false },
 	{ "group.reset", admin_group_reset, true },
 	{ "group.delete", admin_group_delete, true },
+	{ "group.pause", admin_group_pause, true },
+	{ "group.resume", admin_group_resume, true },
 	{ "stats", admin_stats, false },
 	{ "drain", admin_drain, false },
 };

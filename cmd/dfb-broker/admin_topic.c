@@ -25,6 +25,14 @@ named(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 	return t;
 }
 
+/* Rows have them as settings; they have verbs of their own. */
+static void
+not_settable(json_t *args)
+{
+	json_object_del(args, "paused_ms");
+	json_object_del(args, "sends_paused_ms");
+}
+
 json_t *
 admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 {
@@ -41,6 +49,7 @@ admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char
 		return NULL;
 	}
 	*status = DFB_BADINPUT;
+	not_settable(args);
 	if (settings_from_json(&set, args, why) == -1)
 		return NULL;
 	if (strncmp(name, b->cf.region, 3) != 0) {
@@ -75,6 +84,7 @@ admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *w
 		return NULL;
 	set = t->set;
 	*status = DFB_BADINPUT;
+	not_settable(args);
 	if (settings_from_json(&set, args, why) == -1)
 		return NULL;
 	if (set.queues < t->set.queues) {

@@ -33,7 +33,7 @@ least_behind(const struct queue *q, bool broadcast)
 
 	TAILQ_FOREACH(g, &q->topic->groups, link) {
 		const struct cursor *c = g->cursors[q->slot];
-		if (g->nsubs != 0 && g->broadcast == broadcast &&
+		if (g->nsubs != 0 && !g->halted && g->broadcast == broadcast &&
 		    (best == NULL || c->pos > best->pos))
 			best = c;
 	}

@@ -46,6 +46,7 @@ struct settings {
 	uint64_t max_depth;            /* undelivered messages of a queue; 0: any */
 	uint64_t rate, rate_bytes;     /* taken per second ...; 0: any */
 	uint64_t client_rate, client_rate_bytes; /* ... and of one client */
+	uint64_t paused_ms, sends_paused_ms;     /* wall: since when; 0: not */
 };
 
 /* A block in memory: open (the newest, growing), sealed, then stored. */
@@ -193,6 +194,8 @@ struct group {
 	bool broadcast, kept;      /* kept: its offsets are stored */
 	bool fleeting;             /* of one anonymous subscription, gone with it */
 	bool fresh;                /* not on the disk yet: nothing is delivered before */
+	bool halted;               /* it, or its topic, is paused */
+	uint64_t paused_ms;        /* wall: since when; 0: it is not, itself */
 	struct sub_list subs;
 	unsigned nsubs;
 	struct cursor **cursors;   /* one per queue, at the queue's slot */
@@ -539,7 +542,8 @@ void handle_admin(struct broker *, struct session *, const struct dfb_proto *);
 typedef struct json_t *admin_fn(struct broker *, struct json_t *args,
     enum dfb_status *status, char *why);
 admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_delete,
-    admin_group_list, admin_group_reset, admin_group_delete, admin_stats, admin_drain;
+    admin_topic_pause, admin_topic_resume, admin_group_list, admin_group_reset,
+    admin_group_delete, admin_group_pause, admin_group_resume, admin_stats, admin_drain;
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 

@@ -199,9 +199,11 @@ cannot_serve(struct broker *b, struct topic *t, enum dfb_status *status)
 		return "no such topic on this broker";
 	if (t->name[0] == '%')
 		return "nobody serves a system topic";
-	if (t->serving == 0)
+	if (t->serving == 0 && t->set.paused_ms == 0)
 		return "no consumer serves it";
 	*status = DFB_AGAIN;
+	if (!pause_serves(t))
+		return PAUSED;
 	if ((busy = broker_refuses(b, t, &wait_ms)) != NULL)
 		return busy;
 	return b->live_calls >= CALLS_MAX ? "too many calls are waiting" : NULL;

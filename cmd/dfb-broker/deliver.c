@@ -42,6 +42,7 @@ static bool
 can_deliver(const struct cursor *c)
 {
 	return c->owner != NULL && c->heir == NULL && !c->seeking && !c->group->fresh &&
+	    !c->group->halted &&
 	    c->owner->bytes < SUB_BYTES &&
 	    c->owner->out < c->owner->credit && !c->owner->session->going &&
 	    !session_is_blocked(c->owner->session);

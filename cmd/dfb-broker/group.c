@@ -37,6 +37,7 @@ group_new(struct broker *b, struct topic *t, const char *name, bool broadcast, b
 	snprintf(g->name, sizeof g->name, "%s", name);
 	g->topic = t;
 	g->broadcast = broadcast;
+	g->halted = t->set.paused_ms != 0;
 	g->kept = kept;
 	TAILQ_INIT(&g->subs);
 	for (uint32_t i = 0; i < t->nqueues; i++)
@@ -86,8 +87,9 @@ int
 group_store(struct broker *b, struct group *g)
 {
 	struct dfb_batch *batch = commit_batch(b, true);
-	uint8_t key[4 + DFB_GROUP_MAX], val[2] = { 1, g->broadcast };
+	uint8_t key[4 + DFB_GROUP_MAX], val[10] = { 1, g->broadcast };
 
+	be64enc(val + 2, g->paused_ms);
 	return batch == NULL ? -1 :
 	    dfb_batch_put(batch, T_GROUPS, key, row_key(g, key), val, sizeof val);
 }
@@ -419,6 +421,8 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 	breaker_forget(t);
 	if (!g->broadcast && --t->serving == 0)
 		call_abandon(b, t);
+	else
+		pause_calls(b, t);
 	free(u);
 	if (g->nsubs != 0) {
 		/* Counts anew: an heir that went, or a queue whose owner kept it. */

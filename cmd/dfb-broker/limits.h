@@ -1,4 +1,4 @@
-/* What holds messages back: the circuit breaker, rates. */
+/* What holds messages back: the circuit breaker, rates, pauses. */
 #ifndef LIMITS_H
 #define LIMITS_H
 
@@ -47,5 +47,11 @@ bool flow_take(struct broker *, const struct session *, struct topic *, uint64_t
 void flow_settings(struct topic *);
 void flow_keep(struct broker *);
 void flow_release(struct topic *);
+
+/* pause.c: _serves: whether a group that serves calls is there and not paused; _calls: if
+ * not, those that wait are told. */
+#define PAUSED "paused by an operator"
+bool pause_serves(const struct topic *);
+void pause_calls(struct broker *, struct topic *);
 
 #endif

@@ -19,6 +19,8 @@ broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 	static char why[128];
 
 	*wait_ms = 1000;
+	if (t->set.sends_paused_ms != 0)
+		return PAUSED;
 	if (b->draining || b->stopping)
 		return "the broker is draining";
 	if (t->set.durability == DFB_MEMORY) {

@@ -23,6 +23,8 @@ static const struct {
 	{ "client_rate", offsetof(struct settings, client_rate), 1000000000 },
 	{ "client_rate_bytes", offsetof(struct settings, client_rate_bytes),
 	    (json_int_t)1 << 40 },
+	{ "paused_ms", offsetof(struct settings, paused_ms), INT64_MAX },
+	{ "sends_paused_ms", offsetof(struct settings, sends_paused_ms), INT64_MAX },
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 

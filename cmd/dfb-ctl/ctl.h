@@ -29,7 +29,7 @@ struct ctl {
 	/* Options of the verbs. */
 	const char *broker;
 	json_t *settings;        /* of a topic; an object */
-	bool yes, if_missing, dry_run, undo, wait;
+	bool yes, if_missing, dry_run, undo, wait, sends;
 	const char *to;
 	struct dfb_format *format;
 	struct dfb_id id;
@@ -57,6 +57,10 @@ extern const struct ctl_verb ctl_topic_verbs[], ctl_group_verbs[], ctl_broker_ve
 
 /* Verbs with a file of their own. */
 void ctl_topic_create(struct ctl *);
+void ctl_topic_pause(struct ctl *);
+void ctl_topic_resume(struct ctl *);
+void ctl_group_pause(struct ctl *);
+void ctl_group_resume(struct ctl *);
 void ctl_group_reset(struct ctl *);
 void ctl_group_delete(struct ctl *);
 

@@ -7,7 +7,8 @@
 
 enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OPT_RETENTION,
 	OPT_RETRIES, OPT_BACKOFF, OPT_MAX_DEPTH, OPT_RATE,
-	OPT_RATE_BYTES, OPT_CLIENT_RATE, OPT_CLIENT_RATE_BYTES, OPT_IF_MISSING };
+	OPT_RATE_BYTES, OPT_CLIENT_RATE, OPT_CLIENT_RATE_BYTES, OPT_IF_MISSING,
+	OPT_SENDS };
 
 #define RATE_MAX 1000000000
 #define BYTES_MAX (UINT64_C(1) << 40)
@@ -34,6 +35,16 @@ static const struct dfb_opt create_table[] = {
 	CTL_OPTIONS,
 };
 static const struct dfb_opt set_table[] = { SETTINGS_OPTIONS, BROKER_OPTION, CTL_OPTIONS };
+static const struct dfb_opt pause_table[] = {
+	{ OPT_SENDS, "sends", NULL, "sends and calls, too" },
+	BROKER_OPTION,
+	CTL_OPTIONS,
+};
+static const struct dfb_opt resume_table[] = {
+	{ OPT_SENDS, "sends", NULL, "sends and calls only" },
+	BROKER_OPTION,
+	CTL_OPTIONS,
+};
 static const struct dfb_opt list_table[] = { BROKER_OPTION, CTL_OPTIONS };
 static const struct dfb_opt delete_table[] = {
 	{ 'y', "yes", NULL, "do not ask" },
@@ -101,6 +112,7 @@ option(struct ctl *c, int letter)
 			    o->arg);
 		json_object_set_new(c->settings, "durability", json_string(o->arg));
 		break;
+	case OPT_SENDS: c->sends = true; break;
 	case OPT_IF_MISSING: c->if_missing = true; break;
 	case 'y': c->yes = true; break;
 	}
@@ -243,6 +255,16 @@ print_limits(const json_t *s)
 }
 
 static void
+print_paused(const char *what, json_int_t since)
+{
+	char when[25];
+
+	if (since != 0)
+		printf("%s are paused since %s\n", what,
+		    dfb_format_when((uint64_t)since, when));
+}
+
+static void
 print_settings(const json_t *e)
 {
 	const json_t *s = json_object_get(e, "settings");
@@ -261,6 +283,8 @@ print_settings(const json_t *e)
 		    dfb_format_duration((uint64_t)json_integer_value(v), time));
 	putchar('\n');
 	print_limits(s);
+	print_paused("deliveries", ctl_int(s, "paused_ms"));
+	print_paused("sends", ctl_int(s, "sends_paused_ms"));
 }
 
 static void
@@ -330,6 +354,11 @@ const struct ctl_verb ctl_topic_verbs[] = {
 	{ "topic", "list", "topic list [options]",
 	    "Print all topics, with their counts over all brokers.", list_table, option,
 	    0, 0, list },
+	{ "topic", "pause", "topic pause [options] TOPIC",
+	    "Stop deliveries to all consumers of a topic; with --sends it takes nothing "
+	    "either.", pause_table, option, 1, 1, ctl_topic_pause },
+	{ "topic", "resume", "topic resume [options] TOPIC",
+	    "End what topic pause began.", resume_table, option, 1, 1, ctl_topic_resume },
 	{ "topic", "delete", "topic delete [options] TOPIC",
 	    "Delete a topic and all its messages on all brokers that serve it.",
 	    delete_table, option, 1, 1, delete },
