@@ -8,17 +8,6 @@
 
 #define WHY_SIZE 256
 
-/* Messages that are not settled. */
-static uint64_t
-waiting(const struct cursor *c)
-{
-	uint64_t n = queue_count(c->q, c->low, c->q->next);
-
-	for (size_t i = 0; i < c->ndone; i++)
-		n -= queue_count(c->q, c->done[i].from, c->done[i].to);
-	return n;
-}
-
 static json_t *
 describe(struct broker *b, struct group *g)
 {
@@ -29,13 +18,13 @@ describe(struct broker *b, struct group *g)
 
 	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
-		lag += waiting(c);
+		lag += cursor_waiting(c);
 		out += c->out;
 		retries += c->nretries;
 		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
 		    "queue", (json_int_t)c->q->index, "offset", (json_int_t)c->low,
 		    "next", (json_int_t)c->q->next,
-		    "lag", (json_int_t)waiting(c), "out", (json_int_t)c->out,
+		    "lag", (json_int_t)cursor_waiting(c), "out", (json_int_t)c->out,
 		    "retries", (json_int_t)c->nretries,
 		    "owner", c->owner != NULL ? c->owner->session->who : ""));
 	}

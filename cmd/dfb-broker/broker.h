@@ -105,6 +105,11 @@ struct lane {
 };
 TAILQ_HEAD(lane_list, lane);
 
+/* Messages that nobody can get (watch.c): since when, and when it was last logged; wall. */
+struct deaf {
+	uint64_t since_ms, said_ms;
+};
+
 /* See flow.c: marks on the monotonic clock, ns. */
 struct meter {
 	uint64_t count, bytes;
@@ -125,6 +130,7 @@ struct topic {
 	struct meter meter;
 	struct client_tree clients; /* those that send, when they have rates */
 	size_t nclients;
+	struct deaf deaf;        /* it has no group */
 	uint64_t limited_ms;     /* wall: a rate refused a message last */
 	bool dead;               /* deleted; freed when no job refers to it */
 	uint64_t in, out, expired, orphaned, dead_letters;
@@ -166,6 +172,7 @@ struct cursor {
 	size_t cur_at;
 	uint64_t fetch_offset, fetch_limit; /* the read under way: for pos, and what was
 	                                       committed then */
+	struct deaf deaf;          /* it has no owner, though its group has subscriptions */
 	uint64_t again_offset;     /* the retry that is being read */
 	unsigned jobs;             /* reads and seeks under way */
 	bool reading, seeking, ready, dirty, restarted;
@@ -196,6 +203,7 @@ struct group {
 	bool fresh;                /* not on the disk yet: nothing is delivered before */
 	bool halted;               /* it, or its topic, is paused */
 	uint64_t paused_ms;        /* wall: since when; 0: it is not, itself */
+	struct deaf deaf;          /* it has no subscription */
 	struct sub_list subs;
 	unsigned nsubs;
 	struct cursor **cursors;   /* one per queue, at the queue's slot */
@@ -289,6 +297,7 @@ struct config {
 	uint64_t lease_ms, segment_bytes, cache_bytes, min_free;
 	uint64_t dedup_ms;         /* how long an idle producer is remembered */
 	uint64_t keep_ms;          /* how often the keeper runs */
+	uint64_t unlistened_ms;    /* until messages without a consumer are told */
 };
 
 struct counters {
@@ -345,6 +354,7 @@ struct broker {
 	size_t live_calls;
 
 	size_t filling, shut;      /* queues: warned of, and refusing */
+	size_t unlistened;         /* queues and groups that were logged so */
 	struct batch_job *pending; /* what goes with the next commit */
 	bool committing, urgent;
 	size_t pending_bytes;      /* in blocks not stored yet ... */
@@ -493,6 +503,7 @@ struct cursor *cursor_new(struct broker *, struct group *, struct queue *);
 void cursor_free(struct broker *, struct cursor *);
 void cursor_place(struct broker *, struct cursor *, uint64_t offset);
 uint64_t cursor_settle(struct broker *, struct cursor *, uint64_t from, uint64_t to);
+uint64_t cursor_waiting(const struct cursor *); /* messages not settled */
 bool cursor_is_out(const struct cursor *, uint64_t offset);
 struct retry *cursor_retry(struct cursor *, uint64_t offset);
 struct retry *cursor_retry_add(struct cursor *, uint64_t offset);

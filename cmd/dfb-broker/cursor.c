@@ -184,6 +184,16 @@ cursor_forget_below(struct cursor *c)
 	retries_remove(c, 0, c->low);
 }
 
+uint64_t
+cursor_waiting(const struct cursor *c)
+{
+	uint64_t n = queue_count(c->q, c->low, c->q->next);
+
+	for (size_t i = 0; i < c->ndone; i++)
+		n -= queue_count(c->q, c->done[i].from, c->done[i].to);
+	return n;
+}
+
 static void
 add_range(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 {

@@ -54,4 +54,7 @@ void flow_release(struct topic *);
 bool pause_serves(const struct topic *);
 void pause_calls(struct broker *, struct topic *);
 
+/* watch.c: log and count what nobody listens to; upkeep. */
+void watch_turn(struct broker *);
+
 #endif

@@ -28,6 +28,7 @@ admin_stats(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 		{ "breaker_opened", b->n.breaker_opened },
 		{ "breaker_refused", b->n.breaker_refused },
 		{ "flow_refused", b->n.flow_refused },
+		{ "unlistened", b->unlistened },
 		{ "commits", b->n.commits }, { "committed_blocks", b->n.committed_blocks },
 		{ "committed_bytes", b->n.committed_bytes },
 		{ "pending_bytes", b->pending_bytes }, { "cache_bytes", b->cache_used },

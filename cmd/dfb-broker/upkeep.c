@@ -213,6 +213,7 @@ done(struct dfb_job *job)
 	forget_producers(b);
 	breaker_watch(b);
 	flow_keep(b);
+	watch_turn(b);
 	dfb_loop_timer(b->loop, &b->keep, b->cf.keep_ms);
 }
 
