@@ -29,6 +29,7 @@ static const struct verb {
 	{ "group.resume", admin_group_resume, true },
 	{ "stats", admin_stats, false },
 	{ "drain", admin_drain, false },
+	{ "why", admin_why, false },
 };
 
 struct answer {

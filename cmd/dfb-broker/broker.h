@@ -188,6 +188,7 @@ struct sub {
 	uint32_t credit;
 	uint64_t out;              /* delivered, not settled ... */
 	uint64_t bytes;            /* ... and how large that is, about */
+	uint64_t moved_ms;         /* mono: settled something, or was given the first */
 	unsigned queues;           /* cursors that it owns or is the heir of */
 	bool stop_at_end, drained;
 	char instance[DFB_GROUP_MAX];
@@ -204,6 +205,7 @@ struct group {
 	bool halted;               /* it, or its topic, is paused */
 	uint64_t paused_ms;        /* wall: since when; 0: it is not, itself */
 	struct deaf deaf;          /* it has no subscription */
+	char last_why[128];        /* why a message failed last */
 	struct sub_list subs;
 	unsigned nsubs;
 	struct cursor **cursors;   /* one per queue, at the queue's slot */
@@ -554,7 +556,8 @@ typedef struct json_t *admin_fn(struct broker *, struct json_t *args,
     enum dfb_status *status, char *why);
 admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_delete,
     admin_topic_pause, admin_topic_resume, admin_group_list, admin_group_reset,
-    admin_group_delete, admin_group_pause, admin_group_resume, admin_stats, admin_drain;
+    admin_group_delete, admin_group_pause, admin_group_resume, admin_stats, admin_drain,
+    admin_why;
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 

@@ -131,6 +131,8 @@ send_run(struct broker *b, struct cursor *c, uint64_t offset, uint32_t count,
 
 	if (dfb_proto_encode(&m, &buf) == -1)
 		fail_stop(b, "no memory for a delivery");
+	if (u->out == 0)
+		u->moved_ms = b->now;
 	c->out += count;
 	u->out += count;
 	u->bytes += len;

@@ -35,6 +35,7 @@ struct ctl {
 	struct dfb_id id;
 	enum dfb_start start;
 	uint64_t start_value, count;
+	uint64_t stuck_ms;       /* UINT64_MAX: not given */
 	int queue;               /* -1: all */
 	bool by_id, raw, placed;
 };
@@ -53,7 +54,7 @@ struct ctl_verb {
 
 /* Each ends with a row of zeros. */
 extern const struct ctl_verb ctl_topic_verbs[], ctl_group_verbs[], ctl_broker_verbs[],
-    ctl_net_verbs[], ctl_peek_verbs[];
+    ctl_net_verbs[], ctl_peek_verbs[], ctl_why_verbs[];
 
 /* Verbs with a file of their own. */
 void ctl_topic_create(struct ctl *);

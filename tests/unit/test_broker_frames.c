@@ -175,7 +175,8 @@ any_str(void)
 {
 	static const char *const words[] = { "A10-x", "A10-x", "A10-y", "A10-z", "g", "g",
 		"h", "", "i1", "%DLQ-g", "A10-nothing", "topic.list", "topic.set",
-		"group.list", "group.reset", "stats", "drain", "topic.delete", "x y" };
+		"group.list", "group.reset", "topic.pause", "topic.resume", "group.pause",
+		"group.resume", "why", "stats", "drain", "topic.delete", "x y" };
 
 	return dfb_str(words[rnd() % (sizeof words / sizeof words[0])]);
 }
