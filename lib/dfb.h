@@ -204,6 +204,8 @@ struct dfb_consumer_config {
 	const char *dest;      /* topic or service */
 	const char *group;     /* NULL only with broadcast */
 	const char *instance;  /* NULL: anonymous */
+	const char *label;     /* take the messages of this gray label only; NULL:
+	                          those without one */
 	bool broadcast;        /* every instance gets everything; a named one
 	                          keeps its position, an anonymous one starts at
 	                          the end and keeps none */

@@ -48,7 +48,7 @@ start_second() {
 }
 
 @test "what there is to say: nouns, verbs, help" {
-	fails 64 'one of topic, group, broker, route, ping, peek, why' dfb-ctl
+	fails 64 'one of topic, group, broker, gray, route, ping, peek, why' dfb-ctl
 	fails 64 "'tropic' .*one of topic, group" dfb-ctl tropic list
 	fails 64 'one of create, set, show, list, pause' dfb-ctl topic
 	fails 64 "'mend' .*one of create" dfb-ctl topic mend
@@ -73,9 +73,9 @@ start_second() {
 	run_status 0 dfb-ctl topic create A10-x --queues 3 --durability async \
 	    --max-body 64k --retention 7d --retries 5 --backoff 250ms,2s,1m
 	run_status 0 dfb-send -m hello A10-x
-	assert_eq '{"durability":"async","queues":3,"max_body":65536,"retries":5,"retention_ms":604800000,"backoff_ms":[250,2000,60000]}' \
-	    "$(json '.per_broker[0].settings |
-	    {durability, queues, max_body, retries, retention_ms, backoff_ms} | tojson' dfb-ctl topic show A10-x -J)"
+	assert_eq '{"durability":"async","queues_min":3,"queues_max":3,"grow_ms":0,"shrink_ms":0,"max_body":65536,"retries":5,"retention_ms":604800000,"backoff_ms":[250,2000,60000]}' \
+	    "$(json '.per_broker[0].settings | {durability, queues_min, queues_max, grow_ms,
+	    shrink_ms, max_body, retries, retention_ms, backoff_ms} | tojson' dfb-ctl topic show A10-x -J)"
 	assert_eq 'A10-y b1 true' \
 	    "$(json '.[] | "\(.topic) \(.broker) \(.created)"' dfb-ctl --json topic create A10-y)"
 }
@@ -131,7 +131,7 @@ start_second() {
 	    '.[1] | [.topic, .brokers, .queue_count, .messages, .in] | tojson' dfb-ctl topic list -J)"
 	dfb-ctl topic show A10-b >out
 	grep -q '^on broker b1: commit,' out
-	assert_eq 5 "$(awk '/^BROKER/ { on = 1; next } on { n += $5 } END { print n }' out)"
+	assert_eq 5 "$(awk '/^BROKER/ { on = 1; next } on { n += $7 } END { print n }' out)"
 	assert_eq '5 2' "$(json '"\(.messages) \(.per_broker[0].queues | length)"' \
 	    dfb-ctl topic show -J A10-b)"
 }
@@ -151,11 +151,20 @@ start_second() {
 	dfb-ctl topic create A10-x
 	fails 64 'say what to set' dfb-ctl topic set A10-x
 	run_status 0 dfb-ctl topic set A10-x --retries 9 --queues 4
-	assert_eq '9 4' "$(json '.per_broker[0].settings | "\(.retries) \(.queues)"' \
+	assert_eq '9 4' "$(json '.per_broker[0].settings | "\(.retries) \(.queues_max)"' \
 	    dfb-ctl topic show A10-x -J)"
 	assert_eq '9 60000' "$(json '.[0].settings | "\(.retries) \(.retention_ms)"' \
 	    dfb-ctl topic set A10-x --retention 1m -J)"
-	fails 65 'fewer' dfb-ctl topic set A10-x --queues 2
+	run_status 0 dfb-ctl topic set A10-x --queues 2
+	assert_eq 'open open closed closed' "$(json '[.per_broker[0].queues[].state] | join(" ")' \
+	    dfb-ctl topic show A10-x -J)"
+	run_status 0 dfb-ctl topic set A10-x --queues 1-8
+	run_status 0 dfb-ctl topic set A10-x --queues auto
+	assert_eq '1 1023' "$(json '.per_broker[0].settings | "\(.queues_min) \(.queues_max)"' \
+	    dfb-ctl topic show A10-x -J)"
+	for bad in 0 4-2 1024 x 1-2-3 -3; do
+		fails 64 '' dfb-ctl topic set A10-x --queues=$bad
+	done
 }
 
 @test "topic delete: only with --yes, or a yes at the terminal" {

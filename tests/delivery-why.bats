@@ -161,22 +161,22 @@ stop() {
 }
 
 @test "regions: a far consumer is idle while a near one is there" {
-	dfb-ctl topic create A10-x
-	dfb-recv -g g -R B20 A10-x >/dev/null 2>&1 &
+	dfb-ctl topic create --queues 1 A10-x
+	dfb-recv -g g -R B20 x >/dev/null 2>&1 &
 	far=$!
 	there g 1
 	finds 0 nobody-near
 	assert_match "no consumer in region A10: those of B20 serve it" "$finding"
-	kill $far
-	wait $far || true
-	dfb-recv -g g A10-x >/dev/null 2>&1 &
+	stop $far
+	wait_for "finds 0 no-consumers"
+	dfb-recv -g g x >/dev/null 2>&1 &
 	near=$!
 	there g 1
-	dfb-recv -g g -R B20 A10-x >/dev/null 2>&1 &
+	dfb-recv -g g -R B20 x >/dev/null 2>&1 &
 	far=$!
 	there g 2
 	finds 0 far
-	dfb-recv -g g A10-x >/dev/null 2>&1 &
+	dfb-recv -g g x >/dev/null 2>&1 &
 	more=$!
 	there g 3
 	finds 0 idle

@@ -106,6 +106,31 @@ release() {
 	cmp in got
 }
 
+@test "a kill when the log goes on in the file made ahead: nothing is lost" {
+	names
+	mkdir "$S/disk"
+	yes "$(head -c 1000 /dev/zero | tr '\0' x)" | head -n 12000 | cat -n >in
+	export DFB_FAULT_DIR
+	for fault in rename:2:kill=/spare.log open:2:kill=/log.0000000002 \
+	    write:1:kill=/log.0000000002 fsync:1:kill=/log.0000000002; do
+		rm -rf "$S/disk/b1" mark
+		DFB_FAULT_DIR=${fault#*=}
+		DFB_FAULT=${fault%=*} DFB_FAULT_MARK=$PWD/mark BROKER=$FAULTY/dfb-broker broker
+		head -c 32M /dev/zero >"$S/disk/b1/spare.log"
+		dfb-ctl topic create A10-x
+		dfb-send A10-x <in 3>&- &
+		sender=$!
+		ended b1 137
+		[ -s mark ]
+		broker
+		wait $sender
+		dfb-recv -g g -e A10-x >got
+		cmp in got
+		kill "$PID_b1"
+		ended b1 0
+	done
+}
+
 @test "a disk too small from the start: 74, and with room it starts" {
 	disk 32k
 	names

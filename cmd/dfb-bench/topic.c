@@ -31,8 +31,9 @@ settings(const struct options *o, char *buf, size_t size)
 
 	if (o->size > DFB_BODY_MAX_DEFAULT)
 		snprintf(more, sizeof more, ",\"max_body\":%zu", o->size);
-	snprintf(buf, size, "{\"topic\":\"%s\",\"durability\":\"%s\",\"queues\":%u%s}",
-	    o->topic, o->durability, o->queues != 0 ? o->queues : 1, more);
+	snprintf(buf, size, "{\"topic\":\"%s\",\"durability\":\"%s\",\"queues_min\":%u,\"queues_max\":%u%s}",
+	    o->topic, o->durability, o->queues != 0 ? o->queues : 1,
+	    o->queues != 0 ? o->queues : 1, more);
 }
 
 /* On each broker of the region; *n: on how many. */

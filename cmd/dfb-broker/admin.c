@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "limits.h"
 
 #define WHY_SIZE 256
 
@@ -27,6 +28,9 @@ static const struct verb {
 	{ "group.delete", admin_group_delete, true },
 	{ "group.pause", admin_group_pause, true },
 	{ "group.resume", admin_group_resume, true },
+	{ "gray.set", admin_gray_set, true },
+	{ "gray.list", admin_gray_list, false },
+	{ "gray.delete", admin_gray_delete, true },
 	{ "stats", admin_stats, false },
 	{ "drain", admin_drain, false },
 	{ "why", admin_why, false },

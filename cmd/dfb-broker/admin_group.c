@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "broker.h"
+#include "lane.h"
 
 #define WHY_SIZE 256
 
@@ -26,12 +27,14 @@ describe(struct broker *b, struct group *g)
 		    "next", (json_int_t)c->q->next,
 		    "lag", (json_int_t)cursor_waiting(c), "out", (json_int_t)c->out,
 		    "retries", (json_int_t)c->nretries,
-		    "owner", c->owner != NULL ? c->owner->session->who : ""));
+		    "owner", c->owner == NULL ? "" : c->owner->instance[0] != '\0' ?
+		    c->owner->instance : c->owner->session->who));
 	}
 	TAILQ_FOREACH(u, &g->subs, in_group)
-		json_array_append_new(members, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}",
+		json_array_append_new(members, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}",
 		    "who", u->session->who, "instance", u->instance,
-		    "region", u->session->region, "queues", (json_int_t)u->queues,
+		    "region", u->session->region, "label", u->label,
+		    "queues", (json_int_t)u->queues,
 		    "out", (json_int_t)u->out, "credit", (json_int_t)u->credit));
 	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
 	    "group", g->name, "topic", t->name, "broker", b->cf.name,
@@ -100,7 +103,7 @@ static int
 target(json_t *args, const struct queue *q, uint64_t *offset, char *why)
 {
 	const char *to = json_string_value(json_object_get(args, "to"));
-	json_t *at = json_array_get(json_object_get(args, "offsets"), q->index);
+	json_t *at = json_array_get(json_object_get(args, "offsets"), queue_ordinal(q));
 	json_int_t value = json_integer_value(json_object_get(args, "value"));
 
 	if (at != NULL)

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "lane.h"
 #include "limits.h"
 
 #define WHY_SIZE 256
@@ -63,7 +64,8 @@ admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char
 		return NULL;
 	}
 	*status = DFB_AGAIN;
-	if ((t = topic_new(b, name, b->last_topic_id + 1, &set)) == NULL) {
+	if ((t = topic_new(b, name, b->last_topic_id + 1, &set,
+	    set.queues_min)) == NULL) {
 		snprintf(why, WHY_SIZE, "the broker is out of memory");
 		return NULL;
 	}
@@ -79,6 +81,7 @@ admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *w
 {
 	struct topic *t = named(b, args, status, why);
 	struct settings set;
+	bool counts;
 
 	if (t == NULL)
 		return NULL;
@@ -87,28 +90,29 @@ admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *w
 	not_settable(args);
 	if (settings_from_json(&set, args, why) == -1)
 		return NULL;
-	if (set.queues < t->set.queues) {
-		snprintf(why, WHY_SIZE, "a topic's queues cannot be made fewer: it has %u",
-		    t->set.queues);
-		return NULL;
-	}
 	if (set.durability != t->set.durability) {
 		snprintf(why, WHY_SIZE, "a topic's durability cannot be changed: delete it "
 		    "and create it anew");
 		return NULL;
 	}
-	*status = DFB_AGAIN;
-	if (set.queues > t->set.queues && lane_grow(b, t, lane_first(t), set.queues) == -1) {
-		snprintf(why, WHY_SIZE, "the broker is out of memory");
-		return NULL;
-	}
+	counts = set.queues_min != t->set.queues_min || set.queues_max != t->set.queues_max;
 	t->set = set;
 	breaker_forget(t);
 	flow_settings(t);
+	follow_anew(b, t, counts);
+	enroll_topic(b, t, true);
 	if (topic_store(b, t) == -1)
 		fail_stop(b, "no memory for a topic");
 	return json_pack("{s:s, s:s, s:o}", "topic", t->name, "broker", b->cf.name,
 	    "settings", settings_to_json(&t->set));
+}
+
+static const char *
+queue_state(const struct queue *q)
+{
+	uint32_t i = q->index & LANE_QUEUES_MAX;
+
+	return i < q->lane->writable ? "open" : i < q->lane->readable ? "closed" : "history";
 }
 
 static json_t *
@@ -125,8 +129,9 @@ describe(struct broker *b, struct topic *t)
 		messages += queue_count(q, q->first, q->next);
 		if (!breaker_depth(q, &depth))
 			depth = 0;
-		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
-		    "queue", (json_int_t)q->index, "first", (json_int_t)q->first,
+		json_array_append_new(queues, json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
+		    "queue", (json_int_t)q->index, "label", q->lane->label,
+		    "state", queue_state(q), "first", (json_int_t)q->first,
 		    "next", (json_int_t)q->next, "committed", (json_int_t)queue_limit(q),
 		    "undelivered", (json_int_t)depth, "shut_ms", (json_int_t)q->shut_ms));
 	}

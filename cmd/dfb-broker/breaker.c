@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "lane.h"
 #include "limits.h"
 #include "wire/record.h"
 

@@ -38,7 +38,8 @@ enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS };
 
 struct settings {
 	enum dfb_durability durability;
-	uint32_t queues;
+	uint32_t queues_min, queues_max; /* follow.c; the same: fixed */
+	uint64_t grow_ms, shrink_ms;     /* 0: the broker's */
 	uint32_t max_body;
 	uint32_t retries;              /* deliveries before the dead letters */
 	uint64_t retention_ms;
@@ -91,15 +92,24 @@ struct queue {
 struct group;
 TAILQ_HEAD(group_list, group);
 
-/* Queues that take the same messages: those without a label, or those of one label.  The
- * first `writable` of them take new ones. */
+/*
+ * Queues that take the same messages: those without a label, or those of one label.  The
+ * first `writable` of them take new ones; the readable ones each have an owner in each group;
+ * what is kept beyond them holds messages for groups that begin earlier.
+ */
 #define LANE_SHIFT 10 /* numbers of a lane's queues: lane number << LANE_SHIFT, and up */
+#define LANES_MAX 64
 #define LANE_QUEUES_MAX ((1u << LANE_SHIFT) - 1)
 struct lane {
 	char label[DFB_GROUP_MAX]; /* "": the first lane */
+	bool fallback;           /* without an instance of the label others have it */
+	bool ending;             /* its rule is gone: it goes when it is empty */
 	uint32_t number;
-	uint32_t readable, writable;
-	struct queue **queues;   /* the readable ones, by number */
+	uint32_t kept, readable, writable;
+	struct queue **queues;   /* those kept, by number; the readable ones come first */
+	uint64_t *floors;        /* where those that were removed end; nfloors */
+	uint32_t nfloors;
+	uint64_t grow_at, shrink_at; /* mono ms; 0: not */
 	uint32_t turn;           /* for messages without a key */
 	TAILQ_ENTRY(lane) link;
 };
@@ -110,12 +120,12 @@ struct deaf {
 	uint64_t since_ms, said_ms;
 };
 
-/* See flow.c: marks on the monotonic clock, ns. */
 struct meter {
-	uint64_t count, bytes;
+	uint64_t count, bytes;   /* flow.c: marks on the monotonic clock, ns */
 };
-struct client;
 RB_HEAD(client_tree, client);
+struct gray;
+struct move;
 
 struct topic {
 	char name[DFB_TOPIC_MAX];
@@ -132,6 +142,13 @@ struct topic {
 	size_t nclients;
 	struct deaf deaf;        /* it has no group */
 	uint64_t limited_ms;     /* wall: a rate refused a message last */
+	TAILQ_HEAD(, gray) gray; /* rules (gray.h) */
+	TAILQ_HEAD(, move) moves; /* changes of what is writable, not over yet */
+	unsigned nmoves;
+	struct dfb_timer follow;
+	uint64_t settled_at;     /* mono ms; queues do not change before */
+	uint32_t before;         /* queues of it at brokers before this one, by name */
+	bool watched;            /* looked up at the name servers */
 	bool dead;               /* deleted; freed when no job refers to it */
 	uint64_t in, out, expired, orphaned, dead_letters;
 	RB_ENTRY(topic) node;
@@ -175,6 +192,7 @@ struct cursor {
 	struct deaf deaf;          /* it has no owner, though its group has subscriptions */
 	uint64_t again_offset;     /* the retry that is being read */
 	unsigned jobs;             /* reads and seeks under way */
+	bool stays;                /* assign.c, while it counts */
 	bool reading, seeking, ready, dirty, restarted;
 	TAILQ_ENTRY(cursor) ready_link;
 	STAILQ_ENTRY(cursor) dirty_link;
@@ -190,6 +208,9 @@ struct sub {
 	uint64_t bytes;            /* ... and how large that is, about */
 	uint64_t moved_ms;         /* mono: settled something, or was given the first */
 	unsigned queues;           /* cursors that it owns or is the heir of */
+	unsigned want, have;       /* assign.c, while it counts */
+	bool near;                 /* of the topic's region, or as good as that */
+	char label[DFB_GROUP_MAX]; /* gray: takes messages of this label; "": others */
 	bool stop_at_end, drained;
 	char instance[DFB_GROUP_MAX];
 	TAILQ_ENTRY(sub) in_group, in_session;
@@ -201,6 +222,7 @@ struct group {
 	struct topic *topic;
 	bool broadcast, kept;      /* kept: its offsets are stored */
 	bool fleeting;             /* of one anonymous subscription, gone with it */
+	char labels[256];          /* that its instances had, with a comma after each */
 	bool fresh;                /* not on the disk yet: nothing is delivered before */
 	bool halted;               /* it, or its topic, is paused */
 	uint64_t paused_ms;        /* wall: since when; 0: it is not, itself */
@@ -300,6 +322,7 @@ struct config {
 	uint64_t dedup_ms;         /* how long an idle producer is remembered */
 	uint64_t keep_ms;          /* how often the keeper runs */
 	uint64_t unlistened_ms;    /* until messages without a consumer are told */
+	uint64_t grow_ms, shrink_ms; /* queues that follow consumers */
 };
 
 struct counters {
@@ -406,18 +429,10 @@ void settings_default(struct settings *);
 struct topic *topic_find(struct broker *, struct dfb_str name);
 struct topic *topic_by_name(struct broker *, const char *name);
 struct topic *topic_new(struct broker *, const char *name, uint32_t id,
-    const struct settings *);
-/* lane.c */
-struct lane *lane_new(struct topic *, uint32_t number, const char *label);
-void lane_free(struct topic *, struct lane *); /* without its queues */
-struct lane *lane_first(const struct topic *);
-/* More readable and writable queues, up to n; -1: no memory for all of them. */
-int lane_grow(struct broker *, struct topic *, struct lane *, uint32_t n);
-struct queue *topic_queue(const struct topic *, uint32_t index); /* by number; NULL */
-/* The queue that a message goes to. */
-struct queue *queue_choose(struct topic *, const struct dfb_record *);
-
+    const struct settings *, uint32_t queues);
 int topic_store(struct broker *, struct topic *); /* its row, into the pending batch */
+/* Whether a client of this region ("": of none) is near: the topic's own, or none. */
+bool topic_is_near(const struct topic *, const char *region);
 struct topic *topic_make_system(struct broker *, const char *name);
 void topic_delete(struct broker *, struct topic *);
 void topic_bury(struct broker *); /* free deleted topics that no job needs */
@@ -436,6 +451,8 @@ uint64_t queue_append(struct broker *, struct queue *, const uint8_t *rec, size_
  * queue_passed: its batch is done, it goes. */
 bool queue_is_past(const struct held *);
 void queue_passed(struct broker *, struct held *);
+/* Whether a group has somebody for it: a call may be handed out. */
+bool queue_is_served(const struct queue *);
 uint64_t queue_limit(const struct queue *); /* what may be delivered ends here */
 uint64_t queue_count(const struct queue *, uint64_t from, uint64_t to); /* messages */
 struct dfb_block *queue_find(struct queue *, uint64_t offset);
@@ -478,11 +495,6 @@ void stream_confirm_later(struct broker *, struct stream *);
 void stream_confirm_all(struct broker *);
 void producer_settled(struct broker *, struct producer *, uint64_t seq);
 
-/* put.c */
-void handle_put(struct broker *, struct session *, const struct dfb_proto *);
-/* Why the broker takes no messages for a topic now; NULL: it does. */
-const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
-
 /* group.c */
 struct group *group_find(struct topic *, const char *name);
 struct group *group_new(struct broker *, struct topic *, const char *name,
@@ -491,8 +503,9 @@ void group_free(struct broker *, struct group *);
 int group_store(struct broker *, struct group *);
 bool group_reap(struct broker *, struct group *); /* free a fleeting one that is over */
 bool group_is_over(const struct group *);
+/* Whether an instance of it had this label, ever. */
+bool group_had_label(const struct group *, const char *label);
 void group_delete_rows(struct broker *, struct group *);
-void group_balance(struct broker *, struct group *);
 void handle_subscribe(struct broker *, struct session *, const struct dfb_proto *);
 struct sub *sub_find(struct session *, uint32_t handle);
 void sub_free(struct broker *, struct sub *, bool planned);
@@ -542,7 +555,7 @@ struct call *call_by_handle(struct broker *, uint64_t handle);
 struct call *call_at(struct queue *, uint64_t offset);
 void call_end(struct broker *, struct call *, enum dfb_status, const char *why);
 void call_acked(struct broker *, struct queue *, uint64_t from, uint64_t to);
-void call_abandon(struct broker *, struct topic *); /* nobody serves it any more */
+void call_abandon(struct broker *, struct topic *); /* those that nobody can take */
 void call_forget(struct broker *, struct call *);   /* its caller is gone */
 void call_send_answers(struct broker *);
 
@@ -555,9 +568,8 @@ void handle_admin(struct broker *, struct session *, const struct dfb_proto *);
 typedef struct json_t *admin_fn(struct broker *, struct json_t *args,
     enum dfb_status *status, char *why);
 admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_delete,
-    admin_topic_pause, admin_topic_resume, admin_group_list, admin_group_reset,
-    admin_group_delete, admin_group_pause, admin_group_resume, admin_stats, admin_drain,
-    admin_why;
+    admin_group_list, admin_group_reset, admin_group_delete, admin_stats, admin_drain,
+    admin_gray_set, admin_gray_list, admin_gray_delete;
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 
@@ -576,6 +588,7 @@ int enroll_start(struct broker *);
 void enroll_topic(struct broker *, const struct topic *, bool up);
 void enroll_state(struct broker *);
 void enroll_stop(struct broker *);
+struct dfb_conn *enroll_conn(struct broker *, unsigned i); /* to the i-th name server */
 
 struct topic *topic_by_id(struct broker *, uint32_t id); /* topic.c */
 

@@ -9,6 +9,8 @@
 #include <sys/endian.h>
 
 #include "broker.h"
+#include "gray.h"
+#include "lane.h"
 #include "limits.h"
 #include "net/loop.h"
 #include "wire/record.h"
@@ -169,11 +171,15 @@ call_abandon(struct broker *b, struct topic *t)
 {
 	struct call *c;
 
-	for (uint32_t i = 0; i < t->nqueues; i++)
-		while ((c = RB_MIN(call_tree, &t->queues[i]->calls)) != NULL)
+	for (uint32_t i = 0; i < t->nqueues; i++) {
+		struct queue *q = t->queues[i];
+		if (RB_EMPTY(&q->calls) || queue_is_served(q))
+			continue;
+		while ((c = RB_MIN(call_tree, &q->calls)) != NULL)
 			call_end(b, c, DFB_NOBODY, c->taken ?
 			    "the consumer went away; it may have handled the call" :
 			    "the last consumer went away before the call was handed out");
+	}
 }
 
 /* ---- frames ---- */
@@ -213,6 +219,7 @@ static void
 start(struct broker *b, struct session *s, struct topic *t, const struct dfb_record *r,
     const uint8_t *bytes)
 {
+	const struct gray *rule = TAILQ_EMPTY(&t->gray) ? NULL : gray_refuses(t, r);
 	struct refusal no;
 	struct queue *q;
 	struct call *c;
@@ -230,8 +237,14 @@ start(struct broker *b, struct session *s, struct topic *t, const struct dfb_rec
 	else if ((r->headers_len != 0 && !dfb_headers_valid(r->headers, r->headers_len)) ||
 	    (r->flags & DFB_R_DUE) != 0)
 		refuse(b, s, r->call, DFB_BADINPUT, "malformed headers, or scheduled");
-	else if ((q = put_place(b, s, t, r, &no)) == NULL)
+	else if (rule != NULL) {
+		char why[256];
+		snprintf(why, sizeof why, GRAY_NOBODY, rule->label);
+		refuse(b, s, r->call, DFB_AGAIN, why);
+	} else if ((q = put_place(b, s, t, r, &no)) == NULL)
 		refuse(b, s, r->call, DFB_AGAIN, no.why);
+	else if (!queue_is_served(q))
+		refuse(b, s, r->call, DFB_NOBODY, "no consumer serves it");
 	else if ((c = call_new(b)) == NULL)
 		refuse(b, s, r->call, DFB_AGAIN, "too many calls are waiting");
 	else {

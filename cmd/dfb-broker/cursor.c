@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "lane.h"
 #include "net/loop.h"
 
 static void
@@ -63,6 +64,8 @@ cursor_place(struct broker *b, struct cursor *c, uint64_t offset)
 	c->q->open_until = 0;
 	c->low = c->pos = c->high = offset;
 	commit_dirty_cursor(b, c);
+	if (!TAILQ_EMPTY(&c->q->topic->moves))
+		moves_advance(b, c);
 }
 
 /* ---- retries ---- */
@@ -268,6 +271,8 @@ cursor_settle(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 	g->settled += to - from;
 	commit_dirty_cursor(b, c);
 	queue_trim(b, c->q);
+	if (!TAILQ_EMPTY(&c->q->topic->moves))
+		moves_advance(b, c);
 	if (c->out == 0 && c->heir != NULL) {
 		struct sub *heir = c->heir;
 		c->owner = heir;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "lane.h"
 #include "net/loop.h"
 #include "wire/record.h"
 
@@ -209,6 +210,8 @@ send_next(struct broker *b, struct cursor *c)
 	size_t from;
 
 	cursor_skip(c, &run);
+	if (!TAILQ_EMPTY(&c->q->topic->moves))
+		limit = moves_limit(c, limit);
 	if (c->pos >= limit || !load_block(b, c))
 		return false;
 	blk = c->cur;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "lane.h"
 #include "client/conn.h"
 #include "net/loop.h"
 
@@ -69,7 +70,10 @@ announce(struct dfb_timer *t, void *arg)
 static void
 up(void *arg)
 {
-	send_all(arg);
+	struct enroll *e = arg;
+
+	send_all(e);
+	region_lookup(e->b, e->conn);
 }
 
 static void
@@ -82,6 +86,24 @@ down(void *arg, const char *why)
 	    dfb_log_quote(why));
 }
 
+/* Of several name servers the first that is there is believed. */
+static bool
+is_first(const struct enroll *e)
+{
+	const struct broker *b = e->b;
+
+	for (unsigned i = 0; i < b->nnames && b->enroll[i] != e; i++)
+		if (dfb_conn_is_up(b->enroll[i]->conn))
+			return false;
+	return true;
+}
+
+struct dfb_conn *
+enroll_conn(struct broker *b, unsigned i)
+{
+	return b->enroll[i]->conn;
+}
+
 static void
 frame(void *arg, const struct dfb_proto *m)
 {
@@ -92,7 +114,9 @@ frame(void *arg, const struct dfb_proto *m)
 		log_event(DFB_LOG_INFO, "enrolled", "endpoint=%s", e->endpoint);
 	if (m->type == DFB_M_DONE && m->req == REQ_FULL)
 		announce(&e->b->announce, e->b);
-	if (m->type != DFB_M_ERROR)
+	if (m->type == DFB_M_ROUTES && is_first(e))
+		region_routes(e->b, &m->routes);
+	if (m->type != DFB_M_ERROR || m->req == 0) /* LOOKUP has none: no queues are known */
 		return;
 	if (m->status == DFB_NOBODY) {
 		send_all(e);

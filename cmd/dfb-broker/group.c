@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "lane.h"
 #include "limits.h"
 #include "store/store.h"
 #include "wire/cursor.h"
@@ -53,6 +54,7 @@ group_free(struct broker *b, struct group *g)
 	for (uint32_t i = 0; i < g->topic->nqueues; i++)
 		cursor_free(b, g->cursors[i]);
 	TAILQ_REMOVE(&g->topic->groups, g, link);
+	moves_forget_group(g->topic, g);
 	free(g->cursors);
 	free(g);
 }
@@ -75,6 +77,31 @@ group_reap(struct broker *b, struct group *g)
 	return true;
 }
 
+bool
+group_had_label(const struct group *g, const char *label)
+{
+	size_t len = strlen(label);
+
+	for (const char *p = g->labels; *p != '\0'; p += strcspn(p, ",") + 1)
+		if (strncmp(p, label, len) == 0 && p[len] == ',')
+			return true;
+	return false;
+}
+
+/* Remember it; what does not fit is forgotten when the broker stops. */
+static void
+note_label(struct broker *b, struct group *g, const char *label)
+{
+	size_t len = strlen(g->labels);
+
+	if (*label == '\0' || group_had_label(g, label) ||
+	    len + strlen(label) + 2 > sizeof g->labels)
+		return;
+	snprintf(g->labels + len, sizeof g->labels - len, "%s,", label);
+	if (g->kept && group_store(b, g) == -1)
+		fail_stop(b, "no memory for a group");
+}
+
 static size_t
 row_key(const struct group *g, uint8_t key[4 + DFB_GROUP_MAX])
 {
@@ -87,11 +114,13 @@ int
 group_store(struct broker *b, struct group *g)
 {
 	struct dfb_batch *batch = commit_batch(b, true);
-	uint8_t key[4 + DFB_GROUP_MAX], val[10] = { 1, g->broadcast };
+	uint8_t key[4 + DFB_GROUP_MAX], val[10 + sizeof g->labels] = { 1, g->broadcast };
+	size_t len = strlen(g->labels);
 
 	be64enc(val + 2, g->paused_ms);
+	memcpy(val + 10, g->labels, len);
 	return batch == NULL ? -1 :
-	    dfb_batch_put(batch, T_GROUPS, key, row_key(g, key), val, sizeof val);
+	    dfb_batch_put(batch, T_GROUPS, key, row_key(g, key), val, 10 + len);
 }
 
 void
@@ -114,69 +143,6 @@ group_delete_rows(struct broker *b, struct group *g)
 			fail_stop(b, "no memory to delete a group");
 		dfb_buf_release(&k);
 	}
-}
-
-/* ---- assignment ---- */
-
-static void
-give(struct broker *b, struct cursor *c, struct sub *u)
-{
-	c->owner = u;
-	c->heir = NULL;
-	c->epoch++;
-	deliver_ready(b, c);
-}
-
-/* The subscription with the fewest, or the most, queues. */
-static struct sub *
-extreme(struct group *g, bool most)
-{
-	struct sub *u, *best = TAILQ_FIRST(&g->subs);
-
-	TAILQ_FOREACH(u, &g->subs, in_group)
-		if (most ? u->queues > best->queues : u->queues < best->queues)
-			best = u;
-	return best;
-}
-
-/*
- * Sticky and balanced: queues without an owner go to whoever has fewest; then queues
- * move from who has most until the counts differ by one at most.  A queue with
- * messages out moves when they are settled: nothing is delivered twice.
- */
-void
-group_balance(struct broker *b, struct group *g)
-{
-	uint32_t n = g->topic->nqueues;
-	struct sub *poor, *rich;
-
-	if (g->nsubs == 0)
-		return;
-	for (uint32_t i = 0; i < n; i++)
-		if (g->cursors[i]->owner == NULL) {
-			poor = extreme(g, false);
-			poor->queues++;
-			give(b, g->cursors[i], poor);
-		}
-	while ((poor = extreme(g, false))->queues + 1 < (rich = extreme(g, true))->queues) {
-		struct cursor *c = NULL;
-		for (uint32_t i = 0; i < n && c == NULL; i++)
-			if (g->cursors[i]->heir == rich ||
-			    (g->cursors[i]->owner == rich && g->cursors[i]->heir == NULL))
-				c = g->cursors[i];
-		if (c == NULL)
-			return;
-		rich->queues--;
-		poor->queues++;
-		if (c->out == 0)
-			give(b, c, poor);
-		else
-			c->heir = poor == c->owner ? NULL : poor;
-	}
-	TAILQ_FOREACH(poor, &g->subs, in_group)
-		poor->drained = false;
-	TAILQ_FOREACH(poor, &g->subs, in_group)
-		deliver_sub(b, poor);
 }
 
 /* ---- subscriptions ---- */
@@ -325,6 +291,9 @@ check(struct session *s, const struct dfb_m_subscribe *r)
 	if (r->instance.len != 0 &&
 	    !dfb_name_valid(dfb_str_copy(r->instance, text, sizeof text)))
 		return "malformed instance";
+	if (r->label.len >= sizeof text || (r->label.len != 0 &&
+	    !dfb_name_valid(dfb_str_copy(r->label, text, sizeof text))))
+		return "malformed label";
 	if (broadcast && r->instance.len != 0 && r->group.len == 0)
 		return "a named broadcast instance needs a group";
 	if (r->credit == 0 || r->credit > CREDIT_MAX || r->start > DFB_TIME)
@@ -365,9 +334,13 @@ handle_subscribe(struct broker *b, struct session *s, const struct dfb_proto *m)
 	u->credit = r->credit;
 	u->stop_at_end = (r->flags & DFB_SUB_STOP_AT_END) != 0;
 	dfb_str_copy(r->instance, u->instance, sizeof u->instance);
+	dfb_str_copy(r->label, u->label, sizeof u->label);
+	u->near = (r->flags & DFB_SUB_ANY_REGION) != 0 || topic_is_near(t, s->region);
 	TAILQ_INSERT_TAIL(&g->subs, u, in_group);
 	TAILQ_INSERT_TAIL(&s->subs, u, in_session);
 	g->nsubs++;
+	note_label(b, g, u->label);
+	region_watch(b, t);
 	if (!g->broadcast)
 		t->serving++;
 	breaker_forget(t);
@@ -375,6 +348,7 @@ handle_subscribe(struct broker *b, struct session *s, const struct dfb_proto *m)
 	    .subscribed = { .sub = r->sub } });
 	group_balance(b, g);
 	deliver_sub(b, u);
+	follow_look(b, t);
 }
 
 /* Sizes of single messages are not kept: the share of what is out. */
@@ -412,33 +386,23 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 		else
 			g->redelivered += c->out;
 		cursor_take_back(b, c);
-		if (c->heir != NULL)
-			give(b, c, c->heir);
+		c->owner = c->heir;
+		c->heir = NULL;
 	}
 	TAILQ_REMOVE(&g->subs, u, in_group);
 	TAILQ_REMOVE(&u->session->subs, u, in_session);
 	g->nsubs--;
 	breaker_forget(t);
-	if (!g->broadcast && --t->serving == 0)
-		call_abandon(b, t);
-	else
-		pause_calls(b, t);
+	if (!g->broadcast)
+		t->serving--;
 	free(u);
-	if (g->nsubs != 0) {
-		/* Counts anew: an heir that went, or a queue whose owner kept it. */
-		struct sub *v;
-		TAILQ_FOREACH(v, &g->subs, in_group)
-			v->queues = 0;
-		for (uint32_t i = 0; i < t->nqueues; i++) {
-			struct cursor *c = g->cursors[i];
-			if (c->heir != NULL)
-				c->heir->queues++;
-			else if (c->owner != NULL)
-				c->owner->queues++;
-		}
+	if (g->nsubs != 0)
 		group_balance(b, g);
-	} else
+	else
 		group_reap(b, g); /* or when the read that is under way ends */
+	call_abandon(b, t);
+	pause_calls(b, t);
+	follow_look(b, t);
 }
 
 void

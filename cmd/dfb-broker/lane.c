@@ -4,6 +4,8 @@
 
 #include "base/hash.h"
 #include "broker.h"
+#include "lane.h"
+#include "store/store.h"
 #include "wire/record.h"
 
 struct lane *
@@ -24,6 +26,7 @@ lane_free(struct topic *t, struct lane *l)
 {
 	TAILQ_REMOVE(&t->lanes, l, link);
 	free(l->queues);
+	free(l->floors);
 	free(l);
 }
 
@@ -33,16 +36,54 @@ lane_first(const struct topic *t)
 	return TAILQ_FIRST(&t->lanes);
 }
 
+struct lane *
+lane_find(const struct topic *t, uint32_t number)
+{
+	struct lane *l;
+
+	TAILQ_FOREACH(l, &t->lanes, link)
+		if (l->number == number)
+			return l;
+	return NULL;
+}
+
 struct queue *
 topic_queue(const struct topic *t, uint32_t index)
 {
 	uint32_t i = index & LANE_QUEUES_MAX;
+	struct lane *l = lane_find(t, index >> LANE_SHIFT);
+
+	return l != NULL && i < l->kept ? l->queues[i] : NULL;
+}
+
+struct queue *
+topic_nth_queue(const struct topic *t, uint32_t n)
+{
+	struct queue *q = topic_queue(t, n);
 	struct lane *l;
 
-	TAILQ_FOREACH(l, &t->lanes, link)
-		if (l->number == index >> LANE_SHIFT)
-			return i < l->readable ? l->queues[i] : NULL;
+	if (q != NULL)
+		return q;
+	TAILQ_FOREACH(l, &t->lanes, link) {
+		if (n < l->kept)
+			return l->queues[n];
+		n -= l->kept;
+	}
 	return NULL;
+}
+
+uint32_t
+queue_ordinal(const struct queue *q)
+{
+	uint32_t n = q->index & LANE_QUEUES_MAX;
+	struct lane *l;
+
+	TAILQ_FOREACH(l, &q->topic->lanes, link) {
+		if (l == q->lane)
+			break;
+		n += l->kept;
+	}
+	return n;
 }
 
 /* ---- growing ---- */
@@ -57,7 +98,7 @@ make_room(struct topic *t, struct lane *l)
 	if ((p = reallocarray(t->queues, t->nqueues + 1, sizeof(struct queue *))) == NULL)
 		return -1;
 	t->queues = p;
-	if ((p = reallocarray(l->queues, l->readable + 1, sizeof(struct queue *))) == NULL)
+	if ((p = reallocarray(l->queues, l->kept + 1, sizeof(struct queue *))) == NULL)
 		return -1;
 	l->queues = p;
 	TAILQ_FOREACH(g, &t->groups, link) {
@@ -77,43 +118,126 @@ add_queue(struct broker *b, struct topic *t, struct lane *l)
 	struct queue *q;
 
 	if (make_room(t, l) == -1 ||
-	    (q = queue_new(t, l, l->number << LANE_SHIFT | l->readable)) == NULL)
+	    (q = queue_new(t, l, l->number << LANE_SHIFT | l->kept)) == NULL)
 		return -1;
 	q->slot = t->nqueues;
+	if (l->kept < l->nfloors)
+		q->first = q->next = q->committed = q->gap_from = q->gap_to =
+		    l->floors[l->kept];
 	TAILQ_FOREACH(g, &t->groups, link) {
 		if ((g->cursors[q->slot] = cursor_new(b, g, q)) == NULL)
 			fail_stop(b, "no memory for a queue");
 		commit_dirty_cursor(b, g->cursors[q->slot]);
 	}
 	t->queues[t->nqueues++] = q;
-	l->queues[l->readable++] = q;
+	l->queues[l->kept++] = q;
 	return 0;
 }
 
 int
-lane_grow(struct broker *b, struct topic *t, struct lane *l, uint32_t n)
+lane_add(struct broker *b, struct topic *t, struct lane *l, uint32_t n)
 {
+	uint32_t before = l->readable;
 	struct group *g;
 	int rc = 0;
 
 	while (rc == 0 && l->readable < n)
-		rc = add_queue(b, t, l);
-	l->writable = l->readable;
+		if (l->readable < l->kept || (rc = add_queue(b, t, l)) == 0)
+			l->readable++;
+	if (l->readable != before)
+		TAILQ_FOREACH(g, &t->groups, link)
+			group_balance(b, g);
+	return rc;
+}
+
+/* ---- shrinking ---- */
+
+void
+lane_floor(struct lane *l, uint32_t i, uint64_t floor)
+{
+	uint64_t *p;
+
+	if (i >= l->nfloors) {
+		if ((p = reallocarray(l->floors, i + 1, sizeof *p)) == NULL)
+			return; /* the row is read again before that matters */
+		for (uint32_t k = l->nfloors; k <= i; k++)
+			p[k] = 0;
+		l->floors = p;
+		l->nfloors = i + 1;
+	}
+	l->floors[i] = floor;
+}
+
+static void
+forget_cursor(struct broker *b, struct group *g, struct cursor *c, struct dfb_batch *batch)
+{
+	struct dfb_buf key = { 0 };
+
+	if (g->kept) {
+		cursor_row_key(c, &key);
+		if (key.data == NULL ||
+		    dfb_batch_del(batch, T_OFFSETS, key.data, key.len) == -1)
+			fail_stop(b, "no memory to remove a queue");
+		dfb_buf_release(&key);
+	}
+	cursor_free(b, c);
+}
+
+void
+lane_remove_last(struct broker *b, struct topic *t, struct lane *l)
+{
+	struct queue *q = l->queues[l->kept - 1], *last = t->queues[t->nqueues - 1];
+	struct dfb_batch *batch = commit_batch(b, true);
+	struct group *g;
+
+	/* Offsets never run backwards: also when it comes back. */
+	lane_floor(l, l->kept - 1, q->next);
+	if (l->nfloors < l->kept || (t->set.durability != DFB_MEMORY &&
+	    queue_floor_row(batch, q, q->next) == -1))
+		fail_stop(b, "no memory to remove a queue");
+	TAILQ_FOREACH(g, &t->groups, link) {
+		struct cursor *c = g->cursors[q->slot];
+		g->cursors[q->slot] = g->cursors[last->slot];
+		forget_cursor(b, g, c, batch);
+	}
+	t->queues[q->slot] = last;
+	last->slot = q->slot;
+	t->nqueues--;
+	l->kept--;
+	queue_free(b, q);
 	TAILQ_FOREACH(g, &t->groups, link)
 		group_balance(b, g);
-	return rc;
 }
 
 /* ---- choosing ---- */
 
+/*
+ * A key's place among n, such that with one place more a share of 1/n of the keys moves, all
+ * of them to the new place (jump consistent hashing, Lamping and Veach, 2014): the places that
+ * a key would move to as n grows are random, each on average twice the one before.
+ */
+static uint32_t
+place_of(uint64_t hash, uint32_t n)
+{
+	uint32_t place = 0;
+	double next = 0;
+
+	while (next < n) {
+		place = (uint32_t)next;
+		hash = hash * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		next = (place + 1.0) * 0x1p31 / ((double)(hash >> 33) + 1);
+	}
+	return place;
+}
+
 struct queue *
 queue_choose(struct topic *t, const struct dfb_record *r)
 {
-	struct lane *l = lane_first(t);
+	struct lane *l = TAILQ_EMPTY(&t->gray) ? lane_first(t) : gray_lane(t, r);
 
 	if (l->writable == 1)
 		return l->queues[0];
 	if (r->key_len != 0)
-		return l->queues[dfb_hash(r->key, r->key_len) % l->writable];
+		return l->queues[place_of(dfb_hash(r->key, r->key_len), l->writable)];
 	return l->queues[l->turn++ % l->writable];
 }

@@ -1,8 +1,13 @@
-/* What holds messages back: the circuit breaker, rates, pauses. */
+/* What comes in, and what holds it back: the circuit breaker, rates, pauses. */
 #ifndef LIMITS_H
 #define LIMITS_H
 
 #include "broker.h"
+
+/* put.c */
+void handle_put(struct broker *, struct session *, const struct dfb_proto *);
+/* Why the broker takes no messages for a topic now; NULL: it does. */
+const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
 
 /* A message that is not taken now: when to try again, and why. */
 struct refusal {
@@ -56,5 +61,9 @@ void pause_calls(struct broker *, struct topic *);
 
 /* watch.c: log and count what nobody listens to; upkeep. */
 void watch_turn(struct broker *);
+
+/* Verbs: pause.c, why.c. */
+admin_fn admin_topic_pause, admin_topic_resume, admin_group_pause, admin_group_resume,
+    admin_why;
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "lane.h"
 #include "store/store.h"
 #include "wire/cursor.h"
 
@@ -45,6 +46,15 @@ load_meta(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
 }
 
 static int
+load_lanes(struct broker *b, struct topic *t, const json_t *row)
+{
+	if (t == NULL)
+		return -2;
+	t->settled_at = b->now + b->cf.grow_ms;
+	return lanes_from_json(b, t, row) == -1 ? -2 : 0;
+}
+
+static int
 load_topic(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
 {
 	struct loader *l = arg;
@@ -59,7 +69,7 @@ load_topic(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 	    settings_from_json(&set, j, why) == 0) {
 		memcpy(name, key, klen);
 		name[klen] = '\0';
-		rc = topic_new(l->b, name, (uint32_t)id, &set) != NULL ? 0 : -2;
+		rc = load_lanes(l->b, topic_new(l->b, name, (uint32_t)id, &set, 1), j);
 	}
 	json_decref(j);
 	return rc == 0 ? 0 : bad("topics");
@@ -71,6 +81,16 @@ queue_by_id(struct broker *b, uint64_t id)
 	struct topic *t = topic_by_id(b, (uint32_t)(id >> 16));
 
 	return t != NULL ? topic_queue(t, id & 0xffff) : NULL;
+}
+
+static void
+absent_queue(struct broker *b, uint64_t id, uint64_t floor)
+{
+	struct topic *t = topic_by_id(b, (uint32_t)(id >> 16));
+	struct lane *l = t != NULL ? lane_find(t, (id & 0xffff) >> LANE_SHIFT) : NULL;
+
+	if (l != NULL)
+		lane_floor(l, id & LANE_QUEUES_MAX, floor);
 }
 
 static int
@@ -87,6 +107,8 @@ load_floor(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 		return bad("queues");
 	if (q != NULL)
 		q->floor = floor;
+	else
+		absent_queue(l->b, be64dec(key), floor);
 	return 0;
 }
 
@@ -99,7 +121,8 @@ load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 	struct group *g;
 	struct topic *t;
 
-	if (klen < 5 || klen - 4 >= sizeof name || vlen != 10 || v[0] != 1)
+	if (klen < 5 || klen - 4 >= sizeof name || vlen < 10 || v[0] != 1 ||
+	    vlen - 10 >= sizeof g->labels)
 		return bad("groups");
 	memcpy(name, (const uint8_t *)key + 4, klen - 4);
 	name[klen - 4] = '\0';
@@ -110,6 +133,7 @@ load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 		return bad("groups");
 	g->paused_ms = be64dec(v + 2);
 	g->halted |= g->paused_ms != 0;
+	memcpy(g->labels, v + 10, vlen - 10);
 	/* A queue without a row (there is always one) would be read from its start. */
 	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct cursor *c = g->cursors[i];

@@ -16,7 +16,7 @@
 
 enum {
 	OPT_ADVERTISE = 2000, OPT_LEASE, OPT_SEGMENT, OPT_CACHE, OPT_MIN_FREE, OPT_DEDUP,
-	OPT_KEEP, OPT_UNLISTENED,
+	OPT_KEEP, OPT_UNLISTENED, OPT_GROW, OPT_SHRINK,
 };
 
 static const struct dfb_opt options[] = {
@@ -30,6 +30,8 @@ static const struct dfb_opt options[] = {
 	{ OPT_CACHE, "cache", "SIZE", "memory for the database's pages (32M)" },
 	{ OPT_MIN_FREE, "min-free", "SIZE", "refuse messages below this disk space (256M)" },
 	{ OPT_DEDUP, "dedup", "TIME", "remember senders so long (24h)" },
+	{ OPT_GROW, "grow-delay", "TIME", "when new queues take messages (10s)" },
+	{ OPT_SHRINK, "shrink-delay", "TIME", "when queues without an instance go (5m)" },
 	{ OPT_KEEP, "keep", "TIME", "how often upkeep runs (1s)" },
 	{ OPT_UNLISTENED, "unlistened-after", "TIME", "warn of messages without a consumer (10s)" },
 	{ 0, NULL, NULL, NULL },
@@ -60,6 +62,8 @@ parse(struct dfb_opts *o, struct dfb_daemon *d, struct config *cf, int argc, cha
 		case OPT_DEDUP: cf->dedup_ms = dfb_opt_duration(o); break;
 		case OPT_UNLISTENED: cf->unlistened_ms = dfb_opt_duration(o); break;
 		case OPT_KEEP: cf->keep_ms = dfb_opt_duration(o); break;
+		case OPT_GROW: cf->grow_ms = dfb_opt_duration(o); break;
+		case OPT_SHRINK: cf->shrink_ms = dfb_opt_duration(o); break;
 		}
 	}
 	if (optind != argc)
@@ -211,7 +215,7 @@ main(int argc, char **argv)
 
 	b->cf = (struct config){ .name = "b1", .lease_ms = 10000,
 		.min_free = UINT64_C(256) << 20, .dedup_ms = 86400000, .keep_ms = 1000,
-		.unlistened_ms = 10000 };
+		.unlistened_ms = 10000, .grow_ms = 10000, .shrink_ms = 300000 };
 	dfb_daemon_init(&d);
 	parse(&o, &d, &b->cf, argc, argv);
 	if ((status = dfb_daemon_finish(&d, &o, b->cf.name)) != DFB_OK)

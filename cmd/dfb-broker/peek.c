@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "broker.h"
+#include "lane.h"
 #include "wire/record.h"
 
 #define PEEK_BYTES ((size_t)256 << 10)
@@ -78,9 +79,10 @@ handle_peek(struct broker *b, struct session *s, const struct dfb_proto *m)
 {
 	const struct dfb_m_peek *r = &m->peek;
 	struct topic *t = topic_find(b, r->topic);
+	struct queue *q;
 	struct peek *k;
 
-	if (t == NULL || r->queue >= t->set.queues) {
+	if (t == NULL || (q = topic_nth_queue(t, r->queue)) == NULL) {
 		session_error(b, s, m->req, DFB_NOBODY, "no topic '%.*s' with queue %u on "
 		    "broker %s", (int)r->topic.len, r->topic.p, r->queue, b->cf.name);
 		return;
@@ -90,7 +92,7 @@ handle_peek(struct broker *b, struct session *s, const struct dfb_proto *m)
 		return;
 	}
 	*k = (struct peek){ .peer = s->peer, .serial = s->serial, .req = m->req,
-		.max = r->max_count, .q = t->queues[r->queue] };
+		.max = r->max_count, .q = q };
 	switch (r->start) {
 	case DFB_BEGINNING:
 		k->offset = k->q->first;

@@ -2,6 +2,8 @@
 #include <stdio.h>
 
 #include "broker.h"
+#include "gray.h"
+#include "lane.h"
 #include "limits.h"
 #include "wire/record.h"
 
@@ -73,6 +75,19 @@ well_formed(const struct dfb_m_put *r)
 	return rc == 0 && (uint32_t)n == r->count ? n : -1;
 }
 
+/* Refused now by a gray rule, and told. */
+static bool
+gray_says_no(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec)
+{
+	const struct gray *r = TAILQ_EMPTY(&st->producer->topic->gray) ? NULL :
+	    gray_refuses(st->producer->topic, rec);
+
+	if (r != NULL)
+		stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 200, GRAY_NOBODY,
+		    r->label);
+	return r != NULL;
+}
+
 static bool
 all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 {
@@ -82,11 +97,14 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 	enum dfb_status status;
 	char why[256];
 
-	for (; dfb_record_next(&p, end, &rec) == 1; seq++)
+	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
+		if (gray_says_no(b, st, seq, &rec))
+			return false;
 		if ((status = check(st->producer->topic, &rec, why, sizeof why)) != DFB_OK) {
 			stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
 			return false;
 		}
+	}
 	return true;
 }
 
@@ -203,6 +221,8 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 			continue;
 		}
 		if ((status = check(pr->topic, &rec, why, sizeof why)) != DFB_OK)
+			break;
+		if (gray_says_no(b, st, seq, &rec))
 			break;
 		q = atomic ? breaker_choose(b, pr->topic, &rec, &no) :
 		    put_place(b, s, pr->topic, &rec, &no);

@@ -128,6 +128,17 @@ queue_seal(struct queue *q)
 	}
 }
 
+bool
+queue_is_served(const struct queue *q)
+{
+	struct group *g;
+
+	TAILQ_FOREACH(g, &q->topic->groups, link)
+		if (!g->broadcast && g->cursors[q->slot]->owner != NULL)
+			return true;
+	return false;
+}
+
 uint64_t
 queue_limit(const struct queue *q)
 {

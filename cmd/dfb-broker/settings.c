@@ -9,6 +9,7 @@
 
 #define WHY_SIZE 256
 #define QUEUES_MAX 1023
+#define DELAY_MAX ((json_int_t)86400000)
 
 /* The 64-bit ones. */
 static const struct {
@@ -17,6 +18,8 @@ static const struct {
 	json_int_t max;
 } numbers[] = {
 	{ "retention_ms", offsetof(struct settings, retention_ms), (json_int_t)3650 * 86400000 },
+	{ "grow_ms", offsetof(struct settings, grow_ms), DELAY_MAX },
+	{ "shrink_ms", offsetof(struct settings, shrink_ms), DELAY_MAX },
 	{ "max_depth", offsetof(struct settings, max_depth), INT64_MAX / 16 },
 	{ "rate", offsetof(struct settings, rate), 1000000000 },
 	{ "rate_bytes", offsetof(struct settings, rate_bytes), (json_int_t)1 << 40 },
@@ -43,9 +46,10 @@ settings_to_json(const struct settings *s)
 
 	for (unsigned i = 0; i < BACKOFFS && s->backoff_ms[i] != 0; i++)
 		json_array_append_new(backoff, json_integer((json_int_t)s->backoff_ms[i]));
-	j = json_pack("{s:s, s:I, s:I, s:I, s:o}",
+	j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}",
 	    "durability", durabilities[s->durability],
-	    "queues", (json_int_t)s->queues, "max_body", (json_int_t)s->max_body,
+	    "queues_min", (json_int_t)s->queues_min, "queues_max", (json_int_t)s->queues_max,
+	    "max_body", (json_int_t)s->max_body,
 	    "retries", (json_int_t)s->retries, "backoff_ms", backoff);
 	for (size_t i = 0; i < NUMBERS; i++)
 		json_object_set_new(j, numbers[i].name,
@@ -114,8 +118,14 @@ settings_from_json(struct settings *s, json_t *j, char *why)
 	json_t *v;
 	int rc;
 
-	if ((rc = number(j, "queues", 1, QUEUES_MAX, &n, why)) == 1)
-		s->queues = (uint32_t)n;
+	if ((rc = number(j, "queues_min", 1, QUEUES_MAX, &n, why)) == 1)
+		s->queues_min = (uint32_t)n;
+	if (rc != -1 && (rc = number(j, "queues_max", 1, QUEUES_MAX, &n, why)) == 1)
+		s->queues_max = (uint32_t)n;
+	if (rc != -1 && s->queues_min > s->queues_max) {
+		snprintf(why, WHY_SIZE, "'queues_min' is above 'queues_max'");
+		return -1;
+	}
 	if (rc != -1 && (rc = number(j, "max_body", 1, DFB_BODY_MAX_LIMIT, &n, why)) == 1)
 		s->max_body = (uint32_t)n;
 	if (rc != -1 && (rc = number(j, "retries", 1, 1000, &n, why)) == 1)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "lane.h"
 
 #define CLOCK_STEP_MS 5 /* the coarse clock may be behind by that much */
 
@@ -105,6 +106,8 @@ retry_or_bury(struct broker *b, struct cursor *c, uint64_t offset, const char *w
 	r->due = b->wall + set->backoff_ms[n];
 	c->group->retried++;
 	cursor_arm(b, c);
+	if (!TAILQ_EMPTY(&c->q->topic->moves))
+		moves_advance(b, c);
 }
 
 /* A call is not retried unless the handler asked for it: its caller is told. */

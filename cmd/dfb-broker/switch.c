@@ -7,6 +7,7 @@
 #include "base/opt.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "limits.h"
 #include "net/loop.h"
 
 #define FRAMES_PER_TURN 256

@@ -7,7 +7,10 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "gray.h"
+#include "lane.h"
 #include "limits.h"
+#include "net/loop.h"
 #include "store/store.h"
 
 int
@@ -21,7 +24,8 @@ RB_GENERATE(topic_tree, topic, node, topic_cmp)
 void
 settings_default(struct settings *s)
 {
-	*s = (struct settings){ .durability = DFB_COMMIT, .queues = 1,
+	*s = (struct settings){ .durability = DFB_COMMIT, .queues_min = 1,
+		.queues_max = LANE_QUEUES_MAX,
 		.max_body = DFB_BODY_MAX_DEFAULT, .retries = 3,
 		.retention_ms = UINT64_C(7) * 86400000,
 		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 }, .max_depth = 10000 };
@@ -44,6 +48,12 @@ topic_find(struct broker *b, struct dfb_str name)
 	if (name.len >= sizeof text)
 		return NULL;
 	return topic_by_name(b, dfb_str_copy(name, text, sizeof text));
+}
+
+bool
+topic_is_near(const struct topic *t, const char *region)
+{
+	return region[0] == '\0' || t->name[0] == '%' || strncmp(t->name, region, 3) == 0;
 }
 
 struct topic *
@@ -71,7 +81,8 @@ remember_id(struct broker *b, struct topic *t)
 }
 
 struct topic *
-topic_new(struct broker *b, const char *name, uint32_t id, const struct settings *set)
+topic_new(struct broker *b, const char *name, uint32_t id, const struct settings *set,
+    uint32_t queues)
 {
 	struct topic *t = calloc(1, sizeof *t);
 	struct lane *l;
@@ -85,11 +96,14 @@ topic_new(struct broker *b, const char *name, uint32_t id, const struct settings
 	RB_INIT(&t->clients);
 	TAILQ_INIT(&t->groups);
 	TAILQ_INIT(&t->lanes);
-	if ((l = lane_new(t, 0, "")) == NULL || lane_grow(b, t, l, set->queues) == -1 ||
+	TAILQ_INIT(&t->moves);
+	TAILQ_INIT(&t->gray);
+	if ((l = lane_new(t, 0, "")) == NULL || lane_add(b, t, l, queues) == -1 ||
 	    remember_id(b, t) == -1) {
 		topic_free(b, t);
 		return NULL;
 	}
+	l->writable = l->readable;
 	RB_INSERT(topic_tree, &b->topics, t);
 	b->ntopics++;
 	if (id > b->last_topic_id)
@@ -110,6 +124,7 @@ topic_store(struct broker *b, struct topic *t)
 
 	if (batch != NULL && j != NULL &&
 	    json_object_set_new(j, "id", json_integer(t->id)) == 0 &&
+	    lanes_to_json(t, j) == 0 &&
 	    (text = json_dumps(j, JSON_COMPACT)) != NULL)
 		rc = dfb_batch_put(batch, T_TOPICS, t->name, strlen(t->name), text,
 		    strlen(text));
@@ -136,7 +151,8 @@ topic_make_system(struct broker *b, const char *name)
 		return t;
 	settings_default(&set);
 	set.max_body = DFB_BODY_MAX_LIMIT;
-	if ((t = topic_new(b, name, b->last_topic_id + 1, &set)) == NULL)
+	set.queues_max = 1;
+	if ((t = topic_new(b, name, b->last_topic_id + 1, &set, 1)) == NULL)
 		return NULL;
 	if (topic_store(b, t) == -1)
 		fail_stop(b, "no memory for a topic");
@@ -194,6 +210,7 @@ topic_delete(struct broker *b, struct topic *t)
 	t->dead = true;
 	TAILQ_INSERT_TAIL(&b->graves, t, grave);
 	enroll_topic(b, t, false);
+	region_forget(b, t);
 	log_event(DFB_LOG_INFO, "topic-deleted", "topic=%s", t->name);
 }
 
@@ -230,6 +247,10 @@ topic_free(struct broker *b, struct topic *t)
 		group_free(b, TAILQ_FIRST(&t->groups));
 	for (uint32_t i = 0; i < t->nqueues; i++)
 		queue_free(b, t->queues[i]);
+	dfb_loop_timer_stop(b->loop, &t->follow);
+	moves_free(t, NULL);
+	while (!TAILQ_EMPTY(&t->gray))
+		gray_free(t, TAILQ_FIRST(&t->gray));
 	while (!TAILQ_EMPTY(&t->lanes))
 		lane_free(t, TAILQ_FIRST(&t->lanes));
 	flow_release(t);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "lane.h"
 #include "limits.h"
 #include "net/loop.h"
 #include "store/store.h"
@@ -113,6 +114,8 @@ dropped(struct dfb_job *job)
 			if (first > q->first && first <= q->committed)
 				q->first = first;
 		}
+	RB_FOREACH(t, topic_tree, &b->topics)
+		follow_look(b, t);
 	free(d);
 }
 

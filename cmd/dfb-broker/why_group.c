@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "lane.h"
 #include "why.h"
 
 #define EACH_MAX 10
@@ -22,18 +23,12 @@ label(const struct sub *u)
 }
 
 static bool
-is_near(const struct why *w, const struct sub *u)
-{
-	return strcmp(u->session->region, w->b->cf.region) == 0;
-}
-
-static bool
-any_near(const struct why *w, const struct group *g)
+any_near(const struct group *g)
 {
 	const struct sub *u;
 
 	TAILQ_FOREACH(u, &g->subs, in_group)
-		if (is_near(w, u))
+		if (u->near)
 			return true;
 	return false;
 }
@@ -60,7 +55,7 @@ look_at_sub(struct why *w, const struct group *g, const struct sub *u)
 	}
 	if (u->queues != 0 || g->broadcast)
 		return;
-	if (!is_near(w, u) && any_near(w, g))
+	if (!u->near && any_near(g))
 		why_add(w, WHY_NOTE, "far", &at, "", "consumer %s of group '%s' is in region "
 		    "%s and gets nothing while those of %s are there", label(u), g->name,
 		    u->session->region, w->b->cf.region);
@@ -79,7 +74,7 @@ look_at_subs(struct why *w, const struct group *g)
 	TAILQ_FOREACH(u, &g->subs, in_group)
 		if (n++ < EACH_MAX)
 			look_at_sub(w, g, u);
-	if (g->nsubs != 0 && !any_near(w, g))
+	if (g->nsubs != 0 && !any_near(g))
 		why_add(w, WHY_NOTE, "nobody-near", &(struct about){ .g = g }, "", "group '%s' "
 		    "has no consumer in region %s: those of %s serve it", g->name,
 		    w->b->cf.region, TAILQ_FIRST(&g->subs)->session->region);
@@ -108,6 +103,25 @@ look_at_owners(struct why *w, const struct group *g)
 			why_add(w, WHY_HELD, "unlistened", &at, "start another consumer of the "
 			    "group", "%llu messages wait in queue %u, and no consumer of group "
 			    "'%s' may have it", ull(waiting), c->q->index, g->name);
+	}
+}
+
+/* See move.c: a queue may have to wait until others are further. */
+static void
+look_at_order(struct why *w, const struct group *g)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < w->t->nqueues && n < EACH_MAX; i++) {
+		const struct cursor *c = g->cursors[i];
+		uint64_t limit = queue_limit(c->q);
+		if (c->owner == NULL || c->pos >= limit || moves_limit(c, limit) > c->pos)
+			continue;
+		n++;
+		why_add(w, WHY_WATCH, "order", &(struct about){ .q = c->q, .g = g },
+		    "look at what holds the topic's other queues", "queue %u waits until group "
+		    "'%s' has had what is older in others: keys moved, and keep their order",
+		    c->q->index, g->name);
 	}
 }
 
@@ -169,6 +183,7 @@ why_group(struct why *w, struct group *g)
 		    ull(waiting));
 	} else {
 		look_at_owners(w, g);
+		look_at_order(w, g);
 		look_at_subs(w, g);
 	}
 	look_at_retries(w, g);

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,15 +7,17 @@
 #include "wire/proto.h"
 
 enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OPT_RETENTION,
-	OPT_RETRIES, OPT_BACKOFF, OPT_MAX_DEPTH, OPT_RATE,
-	OPT_RATE_BYTES, OPT_CLIENT_RATE, OPT_CLIENT_RATE_BYTES, OPT_IF_MISSING,
-	OPT_SENDS };
+	OPT_RETRIES, OPT_BACKOFF, OPT_MAX_DEPTH, OPT_RATE, OPT_RATE_BYTES, OPT_CLIENT_RATE,
+	OPT_CLIENT_RATE_BYTES, OPT_IF_MISSING, OPT_SENDS, OPT_GROW, OPT_SHRINK };
 
+#define QUEUES_MAX 1023
 #define RATE_MAX 1000000000
 #define BYTES_MAX (UINT64_C(1) << 40)
 
 #define SETTINGS_OPTIONS \
-	{ OPT_QUEUES, "queues", "N", "queues on each broker, 1 to 1023" }, \
+	{ OPT_QUEUES, "queues", "N", "queues on each broker: a number, MIN-MAX or auto" }, \
+	{ OPT_GROW, "grow-delay", "TIME", "when new queues take messages" }, \
+	{ OPT_SHRINK, "shrink-delay", "TIME", "when queues without an instance go" }, \
 	{ OPT_MAX_BODY, "max-body", "SIZE", "the longest message" }, \
 	{ OPT_RETENTION, "retention", "TIME", "keep what is consumed so long" }, \
 	{ OPT_RETRIES, "retries", "N", "deliveries before the dead letters" }, \
@@ -64,6 +67,30 @@ set(struct ctl *c, const char *name, uint64_t n)
 	json_object_set_new(c->settings, name, json_integer((json_int_t)n));
 }
 
+/* N, MIN-MAX or auto. */
+static void
+set_queues(struct ctl *c)
+{
+	const char *arg = c->opts.arg;
+	unsigned min, max;
+	char rest;
+
+	if (strcmp(arg, "auto") == 0) {
+		min = 1;
+		max = QUEUES_MAX;
+	} else if (sscanf(arg, "%u-%u%c", &min, &max, &rest) != 2) {
+		if (sscanf(arg, "%u%c", &min, &rest) != 1)
+			min = 0;
+		max = min;
+	}
+	if (arg[strspn(arg, "0123456789-auto")] != '\0' || min < 1 || max < min ||
+	    max > QUEUES_MAX)
+		dfb_usage(&c->opts, "--queues takes a number from 1 to %d, MIN-MAX or auto, "
+		    "not '%s'", QUEUES_MAX, arg);
+	set(c, "queues_min", min);
+	set(c, "queues_max", max);
+}
+
 static void
 set_backoff(struct ctl *c)
 {
@@ -93,7 +120,9 @@ option(struct ctl *c, int letter)
 
 	switch (letter) {
 	case OPT_BROKER: c->broker = o->arg; break;
-	case OPT_QUEUES: set(c, "queues", dfb_opt_count(o, 1, 1023)); break;
+	case OPT_QUEUES: set_queues(c); break;
+	case OPT_GROW: set(c, "grow_ms", dfb_opt_duration(o)); break;
+	case OPT_SHRINK: set(c, "shrink_ms", dfb_opt_duration(o)); break;
 	case OPT_MAX_BODY: set(c, "max_body", dfb_opt_size(o, 0, DFB_BODY_MAX_LIMIT)); break;
 	case OPT_RETENTION: set(c, "retention_ms", dfb_opt_duration(o)); break;
 	case OPT_RETRIES: set(c, "retries", dfb_opt_count(o, 1, 1000)); break;
@@ -190,6 +219,19 @@ print_list(const json_t *topics)
 	ctl_table_print(&t);
 }
 
+/* Those that hold nothing but history are not shown as queues. */
+static json_int_t
+count_queues(const json_t *e)
+{
+	json_int_t n = 0;
+	size_t i;
+	json_t *q;
+
+	json_array_foreach(json_object_get(e, "queues"), i, q)
+		n += strcmp(ctl_str(q, "state"), "history") != 0;
+	return n;
+}
+
 /* One object for each topic, from those of each broker. */
 static json_t *
 merged(json_t *all)
@@ -198,8 +240,7 @@ merged(json_t *all)
 	json_t *e;
 
 	json_array_foreach(all, i, e)
-		json_object_set_new(e, "queue_count", json_integer((json_int_t)
-		    json_array_size(json_object_get(e, "queues"))));
+		json_object_set_new(e, "queue_count", json_integer(count_queues(e)));
 	return ctl_merge(all, "topic", greatest, details);
 }
 
@@ -281,7 +322,11 @@ print_settings(const json_t *e)
 	json_array_foreach(json_object_get(s, "backoff_ms"), i, v)
 		printf("%s%s", i != 0 ? "," : "",
 		    dfb_format_duration((uint64_t)json_integer_value(v), time));
-	putchar('\n');
+	if (ctl_int(s, "queues_min") == ctl_int(s, "queues_max"))
+		printf(", %lld queues\n", (long long)ctl_int(s, "queues_min"));
+	else
+		printf(", %lld to %lld queues, as consumers are\n",
+		    (long long)ctl_int(s, "queues_min"), (long long)ctl_int(s, "queues_max"));
 	print_limits(s);
 	print_paused("deliveries", ctl_int(s, "paused_ms"));
 	print_paused("sends", ctl_int(s, "sends_paused_ms"));
@@ -290,8 +335,8 @@ print_settings(const json_t *e)
 static void
 print_queues(const json_t *all)
 {
-	struct ctl_table t = { .heads = "BROKER >QUEUE >FIRST >NEXT >MESSAGES >COMMITTED "
-	    ">UNDELIVERED" };
+	struct ctl_table t = { .heads = "BROKER >QUEUE STATE LABEL >FIRST >NEXT >MESSAGES "
+	    ">COMMITTED >UNDELIVERED" };
 	size_t i, k;
 	json_t *e, *q;
 
@@ -299,6 +344,8 @@ print_queues(const json_t *all)
 		json_array_foreach(json_object_get(e, "queues"), k, q) {
 			ctl_cell(&t, ctl_str(e, "broker"));
 			ctl_cell_int(&t, ctl_int(q, "queue"));
+			ctl_cell(&t, ctl_str(q, "state"));
+			ctl_cell(&t, ctl_str(q, "label"));
 			ctl_cell_int(&t, ctl_int(q, "first"));
 			ctl_cell_int(&t, ctl_int(q, "next"));
 			ctl_cell_int(&t, ctl_int(q, "next") - ctl_int(q, "first"));

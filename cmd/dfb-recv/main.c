@@ -25,6 +25,7 @@ enum { PEEK = 1000, COPROC, MAX_TIME, CREDIT_OPT };
 static const struct dfb_opt table[] = {
 	{ 'g', "group", "GROUP", "share the messages with others of this group" },
 	{ 'I', "instance", "NAME", "name of this member of the group" },
+	{ 'G', "label", "LABEL", "take the messages of this gray label, and no others" },
 	{ 'b', "broadcast", NULL, "get every message, whoever else does" },
 	{ 'c', "count", "N", "stop after N messages" },
 	{ 't', "idle", "TIME", "stop when nothing came for so long" },
@@ -96,6 +97,9 @@ set(struct options *o, const struct dfb_opts *opts, int letter)
 	case 'I':
 		o->instance = opts->arg;
 		break;
+	case 'G':
+		o->label = opts->arg;
+		break;
 	case 'b':
 		o->broadcast = true;
 		break;
@@ -154,6 +158,9 @@ check(struct options *o, const struct dfb_opts *opts)
 	if (o->instance != NULL && !dfb_name_valid(o->instance))
 		dfb_usage(opts, "'%s' is no instance: 1 to 64 letters, digits, '_', '.' or "
 		    "'-'", o->instance);
+	if (o->label != NULL && !dfb_name_valid(o->label))
+		dfb_usage(opts, "'%s' is no label: 1 to 64 letters, digits, '_', '.' or "
+		    "'-'", o->label);
 	if (o->handler == NULL && (o->coproc || o->jobs != 0 || o->max_ms != 0))
 		dfb_usage(opts, "--coproc, --jobs and --max-time are for handlers: "
 		    "-- program arg... at the end");

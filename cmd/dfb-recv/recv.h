@@ -24,7 +24,7 @@ struct recv;
 struct options {
 	char **dests;
 	size_t ndests;
-	const char *group, *instance;
+	const char *group, *instance, *label;
 	const char *names, *region; /* as given, or NULL */
 	bool broadcast, at_end, peek, coproc;
 	uint64_t count;             /* messages wanted; UINT64_MAX: no limit */

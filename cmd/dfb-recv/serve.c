@@ -125,6 +125,7 @@ subscribe(struct recv *r, struct source *s, const char *dest)
 	const struct options *o = r->opt;
 	struct dfb_consumer_config config = {
 		.dest = dest, .group = o->group, .instance = o->instance,
+		.label = o->label,
 		.broadcast = o->broadcast, .stop_at_end = o->at_end,
 		.credit = o->credit < o->count ? o->credit : (uint32_t)o->count,
 		.start = o->start, .start_value = o->start_value,

@@ -11,6 +11,7 @@
 #include "common/tool.h"
 #include "dfb-send/send.h"
 #include "net/loop.h"
+#include "net/sock.h"
 
 #define LETTER_NO_WAIT 901
 #define WINDOW_MAX 10000000
@@ -184,6 +185,7 @@ main(int argc, char **argv)
 		return DFB_IOERR;
 	}
 	s.dfb = dfb_tool_open(&a.tool, &o);
+	dfb_net_direct(dfb_client_net(s.dfb));
 	a.producer.failed = on_failed;
 	a.producer.arg = &s;
 	if ((st = dfb_producer_open(s.dfb, &a.producer, &s.producer)) != DFB_OK) {

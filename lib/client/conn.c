@@ -29,6 +29,7 @@ struct dfb_conn {
 	struct dfb_timer timer;
 	struct dfb_buf scratch;
 	unsigned depth;  /* callbacks running */
+	bool tried;      /* to connect */
 	bool ending;     /* the connection is gone, its last frames are read */
 	bool freed;      /* as soon as depth is 0 */
 };
@@ -39,10 +40,13 @@ static void on_events(void *);
 static int
 open_sock(struct dfb_conn *c)
 {
-	const struct dfb_sock_config cf = { .max_frame = DFB_FRAME_MAX, .queue = QUEUE };
+	/* The first time may be direct; what does not go smoothly is ZeroMQ's. */
+	const struct dfb_sock_config cf = { .max_frame = DFB_FRAME_MAX, .queue = QUEUE,
+		.direct = !c->tried };
 
 	if ((c->sock = dfb_sock_connect(c->cf.net, &cf, c->endpoint)) == NULL)
 		return -1;
+	c->tried = true;
 	if (dfb_loop_add_sock(c->cf.loop, c->sock, on_frames, on_events, c) == -1) {
 		dfb_sock_close(c->sock, 0);
 		c->sock = NULL;
@@ -224,6 +228,8 @@ on_events(void *arg)
 	while (c->sock != NULL && (e = dfb_sock_event(c->sock, &fd)) != DFB_NET_NONE) {
 		if (e == DFB_NET_UP && c->state == CONNECTING)
 			go_up(c);
+		else if (e == DFB_NET_REFUSED && dfb_sock_is_direct(c->sock))
+			dfb_conn_drop(c, "refused", 0); /* it does not try again */
 		else if (e == DFB_NET_REFUSED && c->state == CONNECTING &&
 		    c->cf.refused != NULL)
 			c->cf.refused(c->cf.arg);

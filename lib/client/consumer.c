@@ -196,6 +196,9 @@ check(struct dfb *d, const struct dfb_consumer_config *cf)
 	if (cf->instance != NULL && !dfb_name_valid(cf->instance))
 		return dfb_fail(d, DFB_USAGE, "'%s' is not an instance: 1 to 64 letters, "
 		    "digits, '_', '.' or '-'", cf->instance);
+	if (cf->label != NULL && !dfb_name_valid(cf->label))
+		return dfb_fail(d, DFB_USAGE, "'%s' is not a label: 1 to 64 letters, "
+		    "digits, '_', '.' or '-'", cf->label);
 	return DFB_OK;
 }
 
@@ -212,12 +215,13 @@ dfb_consumer_open(struct dfb *d, const struct dfb_consumer_config *cf,
 		return dfb_fail(d, DFB_OSERR, "out of memory");
 	c->dfb = d;
 	c->cf = *cf;
-	c->cf.dest = c->cf.group = c->cf.instance = NULL; /* copied */
+	c->cf.dest = c->cf.group = c->cf.instance = c->cf.label = NULL; /* copied */
 	if (c->cf.credit == 0)
 		c->cf.credit = CREDIT;
 	snprintf(c->group, sizeof c->group, "%s", cf->group != NULL ? cf->group : "");
 	snprintf(c->instance, sizeof c->instance, "%s",
 	    cf->instance != NULL ? cf->instance : "");
+	snprintf(c->label, sizeof c->label, "%s", cf->label != NULL ? cf->label : "");
 	LIST_INIT(&c->subs);
 	c->work = (struct dfb_work){ .fn = serve, .arg = c };
 	c->timer = (struct dfb_timer){ .fn = on_timer, .arg = c };

@@ -40,7 +40,7 @@ struct dfb_consumer {
 	LIST_ENTRY(dfb_consumer) entry;
 	struct dfb *dfb;
 	struct dfb_consumer_config cf;
-	char group[66], instance[66];
+	char group[66], instance[66], label[66];
 	struct dfb_watch watch;
 	LIST_HEAD(, dfb_sub) subs;
 	struct dfb_sub *last;    /* that a settlement was for */

@@ -199,8 +199,10 @@ subscribe(struct dfb_sub *s)
 		.topic = dfb_str(s->topic), .group = dfb_str(c->group),
 		.instance = dfb_str(c->instance), .credit = c->cf.credit,
 		.flags = (uint8_t)((c->cf.broadcast ? DFB_SUB_BROADCAST : 0) |
-		    (c->cf.stop_at_end ? DFB_SUB_STOP_AT_END : 0)),
-		.start = (uint8_t)c->cf.start, .value = c->cf.start_value };
+		    (c->cf.stop_at_end ? DFB_SUB_STOP_AT_END : 0) |
+		    (dfb_word_kind(c->watch.dest->text) != DFB_WORD_SERVICE ?
+		    DFB_SUB_ANY_REGION : 0)),
+		.label = dfb_str(c->label), .start = (uint8_t)c->cf.start, .value = c->cf.start_value };
 	if (dfb_conn_send(dfb_link_conn(s->user.link), &m) == -1) {
 		later(s, 0);
 		return;

@@ -168,6 +168,7 @@ dfb_loop_add_sock(struct dfb_loop *l, struct dfb_sock *s, void (*frames)(void *)
     void (*events)(void *), void *arg)
 {
 	struct watch *on_frames, *on_events;
+	uint32_t interest = dfb_sock_is_direct(s) ? EPOLLIN | EPOLLOUT | EPOLLET : EPOLLIN;
 
 	if (l->nsocks == l->cap) {
 		size_t cap = l->cap != 0 ? l->cap * 2 : 8;
@@ -177,7 +178,7 @@ dfb_loop_add_sock(struct dfb_loop *l, struct dfb_sock *s, void (*frames)(void *)
 		l->socks = p;
 		l->cap = cap;
 	}
-	if ((on_frames = add(l, dfb_sock_fd(s), EPOLLIN, NULL, NULL)) == NULL)
+	if ((on_frames = add(l, dfb_sock_fd(s), interest, NULL, NULL)) == NULL)
 		return -1;
 	if ((on_events = add(l, dfb_sock_event_fd(s), EPOLLIN, NULL, NULL)) == NULL) {
 		dfb_loop_del_fd(l, dfb_sock_fd(s));
@@ -202,7 +203,7 @@ dfb_loop_del_sock(struct dfb_loop *l, struct dfb_sock *s)
 
 /* The watches outlive the turn, also of a socket that is removed meanwhile. */
 static int
-serve_socks(struct dfb_loop *l)
+serve_socks(struct dfb_loop *l, bool before_sleep)
 {
 	int n = 0;
 
@@ -211,6 +212,11 @@ serve_socks(struct dfb_loop *l)
 		struct sock_watch w = l->socks[i];
 		if (w.sock == NULL)
 			continue;
+		if (dfb_sock_is_direct(w.sock) && (w.on_frames->ask || w.on_events->ask ||
+		    dfb_sock_touched(w.sock))) {
+			dfb_sock_pump(w.sock, before_sleep);
+			w.on_frames->ask = w.on_events->ask = true;
+		}
 		if (w.on_events->ask &&
 		    (w.on_events->ask = dfb_sock_has_event(w.sock))) {
 			w.events(w.arg);
@@ -308,7 +314,7 @@ dfb_loop_once(struct dfb_loop *l, int timeout_ms)
 
 	for (unsigned i = 0; i < l->nhooks; i++)
 		l->hooks[i].fn(l->hooks[i].arg);
-	n = serve_socks(l);
+	n = serve_socks(l, true);
 	ready = epoll_wait(l->epoll, ev, EVENTS,
 	    n != 0 || l->stop ? 0 : until_timer(l, timeout_ms));
 	if (ready == -1 && errno != EINTR)
@@ -324,7 +330,7 @@ dfb_loop_once(struct dfb_loop *l, int timeout_ms)
 	}
 	/* Sockets that woke us are served in this turn, not after the next hook. */
 	if (ready > 0)
-		n += serve_socks(l);
+		n += serve_socks(l, false);
 	if (l->timers.n != 0)
 		n += (int)dfb_timers_run(&l->timers, dfb_mono_ns() / 1000000);
 	sweep(l);

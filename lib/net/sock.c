@@ -2,126 +2,36 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #include "base/buf.h"
+#include "net/direct.h"
+#include "net/internal.h"
+#include "net/zmtp.h"
 
 /* Frames up to this size are copied: cheaper than a second allocation. */
 #define COPY_MAX 1024
+/* Descriptors that one takes that connects. */
+#define SOCKET_FDS 4
 
-#define SOCKETS_MAX 4095
 #define HEARTBEAT_MS 2000
 #define HEARTBEAT_TIMEOUT_MS 6000
 #define RECONNECT_MS 20
 #define RECONNECT_MAX_MS 500
 
-struct dfb_net {
-	void *ctx;
-	unsigned monitors; /* numbers their inproc names */
-};
-
 struct dfb_sock {
+	struct dfb_direct *direct; /* instead of the next two */
 	void *sock, *monitor;
 	bool listening, touched;
 	int fd, event_fd;
 };
 
 _Static_assert(sizeof(zmq_msg_t) <= sizeof ((struct dfb_frame *)0)->msg_, "msg_");
-
-/* ZeroMQ aborts when it has no descriptor for its inside (5), and connects for ever when it
- * has none for a connection (4 with the socket): so one asks first.  A program that starts
- * has enough for its loop and connections to a name server and a broker. */
-#define START_FDS 16
-#define SOCKET_FDS 4
-
-/* Are there n free descriptors?  If not, errno says why.  The lowest free one being far
- * below the limit answers it for all but strange programs. */
-#define FAR 1024
-static bool
-are_free(int n)
-{
-	int fds[START_FDS], got = 0, e;
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && (fds[0] = eventfd(0, EFD_CLOEXEC)) != -1) {
-		close(fds[0]);
-		if ((rlim_t)fds[0] + FAR <= r.rlim_cur)
-			return true;
-	}
-	while (got < n && (fds[got] = eventfd(0, EFD_CLOEXEC)) != -1)
-		got++;
-	e = errno;
-	for (int i = 0; i < got; i++)
-		close(fds[i]);
-	errno = e;
-	return got == n;
-}
-
-/* ZeroMQ aborts, too, when it cannot start its two threads: where memory is limited, one
- * tries first. */
-static void *
-wait_for_lock(void *lock)
-{
-	pthread_mutex_lock(lock);
-	pthread_mutex_unlock(lock);
-	return NULL;
-}
-
-static bool
-can_start_threads(void)
-{
-	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	struct rlimit r;
-	pthread_t t[2];
-	int n = 0, e = 0;
-
-	if (getrlimit(RLIMIT_AS, &r) == -1 || r.rlim_cur == RLIM_INFINITY)
-		return true;
-	pthread_mutex_lock(&lock);
-	while (n < 2 && (e = pthread_create(&t[n], NULL, wait_for_lock, &lock)) == 0)
-		n++;
-	pthread_mutex_unlock(&lock);
-	while (n > 0)
-		pthread_join(t[--n], NULL);
-	errno = ENOMEM;
-	return e == 0;
-}
-
-struct dfb_net *
-dfb_net_new(void)
-{
-	struct dfb_net *n;
-
-	if (!are_free(START_FDS) || !can_start_threads() ||
-	    (n = calloc(1, sizeof *n)) == NULL)
-		return NULL;
-	if ((n->ctx = zmq_ctx_new()) == NULL) {
-		free(n);
-		return NULL;
-	}
-	/* Two a connection that we make, and two a socket that listens.  Memory for all is taken
-	 * at once. */
-	zmq_ctx_set(n->ctx, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
-	return n;
-}
-
-void
-dfb_net_free(struct dfb_net *n)
-{
-	if (n == NULL)
-		return;
-	while (zmq_ctx_term(n->ctx) == -1 && errno == EINTR)
-		;
-	free(n);
-}
 
 static int
 set_int(void *sock, int option, int value)
@@ -163,7 +73,8 @@ get_fd(void *sock)
 static struct dfb_sock *
 sock_new(struct dfb_net *n, const struct dfb_sock_config *cf, bool listening)
 {
-	struct dfb_sock *s = are_free(SOCKET_FDS) ? calloc(1, sizeof *s) : NULL;
+	struct dfb_sock *s = dfb_net_start(n) == 0 && dfb_net_fds(SOCKET_FDS) ? calloc(1, sizeof *s) :
+	    NULL;
 	char name[48];
 	int events = ZMQ_EVENT_DISCONNECTED | (listening ? ZMQ_EVENT_ACCEPTED :
 	    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_CONNECT_RETRIED |
@@ -194,12 +105,30 @@ dfb_sock_listen(struct dfb_net *n, const struct dfb_sock_config *cf)
 	return sock_new(n, cf, true);
 }
 
+static struct dfb_sock *
+direct_new(const struct dfb_sock_config *cf, const char *endpoint)
+{
+	struct dfb_sock *s = calloc(1, sizeof *s);
+
+	if (s == NULL || (s->direct = dfb_direct_open(cf, endpoint)) == NULL) {
+		free(s);
+		return NULL;
+	}
+	s->fd = dfb_direct_fd(s->direct);
+	s->event_fd = dfb_direct_timer_fd(s->direct);
+	s->touched = true;
+	return s;
+}
+
 struct dfb_sock *
 dfb_sock_connect(struct dfb_net *n, const struct dfb_sock_config *cf,
     const char *endpoint)
 {
-	struct dfb_sock *s = sock_new(n, cf, false);
+	struct dfb_sock *s;
 
+	if (n->direct && cf->direct && (s = direct_new(cf, endpoint)) != NULL)
+		return s;
+	s = sock_new(n, cf, false);
 	if (s != NULL && zmq_connect(s->sock, endpoint) == -1) {
 		int e = errno;
 		dfb_sock_close(s, 0);
@@ -216,6 +145,8 @@ dfb_sock_close(struct dfb_sock *s, int linger_ms)
 
 	if (s == NULL)
 		return;
+	if (s->direct != NULL)
+		dfb_direct_close(s->direct, linger_ms);
 	if (s->sock != NULL) {
 		zmq_socket_monitor(s->sock, NULL, 0);
 		set_int(s->sock, ZMQ_LINGER, linger_ms);
@@ -285,6 +216,25 @@ drain_parts(void *sock)
 	}
 }
 
+/* A copy, that lives on when the socket is closed. */
+static int
+direct_recv(struct dfb_sock *s, struct dfb_frame *f)
+{
+	zmq_msg_t *m = (void *)f->msg_;
+	struct dfb_zmtp_frame got;
+
+	if (!dfb_direct_frame(s->direct, &got))
+		return 0;
+	if (zmq_msg_init_size(m, got.len) == -1)
+		return -1;
+	if (got.len != 0)
+		memcpy(zmq_msg_data(m), got.data, got.len);
+	f->data = got.part ? NULL : zmq_msg_data(m);
+	f->len = got.part ? 0 : got.len;
+	dfb_direct_take(s->direct);
+	return 1;
+}
+
 int
 dfb_sock_recv(struct dfb_sock *s, struct dfb_frame *f)
 {
@@ -294,6 +244,8 @@ dfb_sock_recv(struct dfb_sock *s, struct dfb_frame *f)
 	s->touched = true;
 	f->data = NULL;
 	f->peer.len = 0;
+	if (s->direct != NULL)
+		return direct_recv(s, f);
 	if (s->listening) {
 		int n = zmq_recv(s->sock, f->peer.id, sizeof f->peer.id, ZMQ_DONTWAIT);
 		if (n == -1)
@@ -342,6 +294,8 @@ dfb_sock_send(struct dfb_sock *s, const struct dfb_peer *peer, const void *data,
 {
 	if (address(s, peer) == -1)
 		return -1;
+	if (s->direct != NULL)
+		return dfb_direct_send(s->direct, data, len);
 	return zmq_send(s->sock, data, len, ZMQ_DONTWAIT) == -1 ? -1 : 0;
 }
 
@@ -358,6 +312,12 @@ dfb_sock_send_shared(struct dfb_sock *s, const struct dfb_peer *peer, void *data
 {
 	zmq_msg_t m;
 
+	if (s->direct != NULL) {
+		int rc = dfb_sock_send(s, peer, data, len), e = errno;
+		free_fn(data, hint);
+		errno = e;
+		return rc;
+	}
 	if (zmq_msg_init_data(&m, data, len, free_fn, hint) == -1) {
 		free_fn(data, hint);
 		return -1;
@@ -376,7 +336,7 @@ dfb_sock_send_buf(struct dfb_sock *s, const struct dfb_peer *peer, struct dfb_bu
 {
 	zmq_msg_t m;
 
-	if (b->len <= COPY_MAX) {
+	if (b->len <= COPY_MAX || s->direct != NULL) {
 		if (dfb_sock_send(s, peer, b->data, b->len) == -1)
 			return -1;
 		b->len = 0;
@@ -411,6 +371,10 @@ dfb_sock_event(struct dfb_sock *s, int *fd)
 	uint16_t event;
 	int32_t value;
 
+	if (s->direct != NULL) {
+		*fd = s->fd;
+		return dfb_direct_event(s->direct);
+	}
 	if (zmq_recv(s->monitor, head, sizeof head, ZMQ_DONTWAIT) != sizeof head)
 		return DFB_NET_NONE;
 	drain_parts(s->monitor); /* the endpoint */
@@ -453,19 +417,35 @@ has_input(void *sock)
 bool
 dfb_sock_readable(struct dfb_sock *s)
 {
+	struct dfb_zmtp_frame f;
+
 	/* Whoever asks uses up the edge: what waits is not forgotten. */
-	s->touched = has_input(s->sock);
+	s->touched = s->direct != NULL ? dfb_direct_frame(s->direct, &f) :
+	    has_input(s->sock);
 	return s->touched;
 }
 
 bool
 dfb_sock_touched(const struct dfb_sock *s)
 {
-	return s->touched;
+	return s->touched || (s->direct != NULL && dfb_direct_has_work(s->direct));
 }
 
 bool
 dfb_sock_has_event(struct dfb_sock *s)
 {
-	return has_input(s->monitor);
+	return s->direct != NULL ? dfb_direct_has_event(s->direct) : has_input(s->monitor);
+}
+
+bool
+dfb_sock_is_direct(const struct dfb_sock *s)
+{
+	return s->direct != NULL;
+}
+
+void
+dfb_sock_pump(struct dfb_sock *s, bool send)
+{
+	if (s->direct != NULL)
+		dfb_direct_pump(s->direct, send);
 }

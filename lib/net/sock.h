@@ -14,17 +14,26 @@ struct dfb_buf;
 struct dfb_net;
 struct dfb_sock;
 
-/* The ZeroMQ context: one input/output thread.  NULL with errno. */
+/* For the ZeroMQ context: one input/output thread, from the first socket that is not direct.
+ * NULL with errno, also when there are too few descriptors or threads for it. */
 struct dfb_net *dfb_net_new(void);
 void dfb_net_free(struct dfb_net *); /* after all its sockets; NULL is fine */
+
+/* For a program that soon ends: sockets that connect and are configured `direct` are made
+ * without ZeroMQ and its threads, where the address is a number or a path.  Heartbeats are
+ * then answered in the loop: a program that is held up elsewhere for 6 s loses
+ * its session. */
+void dfb_net_direct(struct dfb_net *);
 
 struct dfb_sock_config {
 	size_t max_frame;    /* larger ones end the connection */
 	int queue;           /* frames waiting per peer and direction */
+	bool direct;         /* if dfb_net_direct(); for a connecting socket */
 };
 
 /* A listening socket, bound to nothing yet, and one that connects (and goes on
- * trying).  NULL with errno. */
+ * trying; a direct one does not: its DFB_NET_GONE or DFB_NET_REFUSED is its last).  NULL
+ * with errno. */
 struct dfb_sock *dfb_sock_listen(struct dfb_net *, const struct dfb_sock_config *);
 struct dfb_sock *dfb_sock_connect(struct dfb_net *, const struct dfb_sock_config *,
     const char *endpoint);
@@ -97,5 +106,11 @@ int dfb_sock_event_fd(const struct dfb_sock *);
 bool dfb_sock_readable(struct dfb_sock *);
 bool dfb_sock_has_event(struct dfb_sock *);
 bool dfb_sock_touched(const struct dfb_sock *);
+
+/* A direct socket has no thread: its input is done here, before events and frames are asked
+ * for, when a descriptor was ready or it is touched; and its output (send), once a turn,
+ * so that what the turn gathered leaves together.  Its descriptor is to be watched for both. */
+bool dfb_sock_is_direct(const struct dfb_sock *);
+void dfb_sock_pump(struct dfb_sock *, bool send);
 
 #endif

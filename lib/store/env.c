@@ -16,7 +16,9 @@
 
 #define CACHE_DEFAULT (32u << 20)
 /* A start after a crash fills the rest of a file with zeros. */
-#define LOG_FILE_BYTES (32u << 20)
+#define LOG_FILE_BYTES STORE_LOG_FILE
+/* The first one of a new store has no blocks ready: it is soon over. */
+#define FIRST_LOG_FILE_BYTES (8u << 20)
 #define LOG_BUFFER_BYTES (8u << 20)
 /* Each opening fills the rest of the log file with zeros, in writes of 4 KiB: a store of rows
  * alone, which writes little, has small ones (measured: 4 ms to open it, not 36). */
@@ -160,7 +162,7 @@ get_more(void *p, size_t n)
 static int
 configure(DB_ENV *env, size_t cache, bool small)
 {
-	uint32_t file = small ? SMALL_LOG_FILE_BYTES : LOG_FILE_BYTES;
+	uint32_t file = small ? SMALL_LOG_FILE_BYTES : FIRST_LOG_FILE_BYTES;
 	uint32_t buffer = small ? SMALL_LOG_BUFFER_BYTES : LOG_BUFFER_BYTES;
 	int e;
 
@@ -188,6 +190,7 @@ dfb_store_env_open(struct dfb_store *s, size_t cache, int *status)
 	if ((e = db_env_set_func_yield(short_yield)) != 0 ||
 	    (e = db_env_set_func_malloc(get)) != 0 ||
 	    (e = db_env_set_func_realloc(get_more)) != 0 ||
+	    (e = dfb_spare_hook()) != 0 ||
 	    (e = db_env_create(&s->env, 0)) != 0)
 		return dfb_store_open_fail(s, e, status, "make a Berkeley DB environment");
 	s->env->app_private = s;
@@ -205,6 +208,8 @@ dfb_store_env_open(struct dfb_store *s, size_t cache, int *status)
 	if (e != 0)
 		return dfb_store_open_fail(s, e, status, "open or recover (its files may be "
 		    "damaged: restore a backup, or give another directory)");
+	if (s->has_segments && (e = s->env->set_lg_max(s->env, LOG_FILE_BYTES)) != 0)
+		return dfb_store_open_fail(s, e, status, "configure Berkeley DB");
 	s->complaints = 0;
 	return 0;
 }

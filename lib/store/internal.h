@@ -18,6 +18,9 @@ struct dfb_store_config;
  * a torn page from its log.  The gain of 64 KiB would be 0 to 20 %. */
 #define STORE_PAGE 4096
 
+/* A log file, where there are segments. */
+#define STORE_LOG_FILE (32u << 20)
+
 /* ---- block.c, batch.c ---- */
 
 /* Fill in count, times and flags from a stored header (b->base is set).  0, or -1 with
@@ -94,6 +97,14 @@ struct segment {
 	uint64_t bytes, last_ms;
 };
 
+/* A log file that is made ahead, by the keeper. */
+struct spare {
+	char *path, *new_path;
+	int fd;            /* while it is written; -1 */
+	size_t size, want; /* written, and when it is finished */
+	bool failed;       /* once is enough: it is not needed */
+};
+
 /* A thread that writes pages and checkpoints as the log grows. */
 struct keeper {
 	pthread_t thread;
@@ -122,6 +133,7 @@ struct dfb_store {
 	size_t nsegs, segs_cap;
 
 	struct keeper keeper;
+	struct spare spare; /* the keeper's */
 };
 
 /* Log "store 'DIR': cannot WHAT: why" and the remedy where one is known; the store is
@@ -175,6 +187,18 @@ uint64_t dfb_segment_size(const struct segment *);
 int dfb_keeper_start(struct dfb_store *); /* 0 or errno */
 void dfb_keeper_stop(struct dfb_store *); /* one that does not run is fine */
 void dfb_keeper_note(struct dfb_store *, size_t bytes); /* so many were committed */
+
+/* ---- spare.c ---- */
+
+/* Have Berkeley DB use spare files: before an environment is made.  0 or an error. */
+int dfb_spare_hook(void);
+
+/* What is made is as large as bytes.  0 or ENOMEM. */
+int dfb_spare_start(struct spare *, const char *dir, size_t bytes);
+void dfb_spare_stop(struct spare *); /* one that was not started is fine, fd -1 */
+
+/* Go on with a spare file by about so many bytes, if there is none. */
+void dfb_spare_write(struct spare *, size_t bytes);
 
 /* ---- cursor.c, besides cursor.h ---- */
 

@@ -15,6 +15,11 @@
 #define WRITE_MS 50
 #define CLEAN_PERCENT 98
 
+/* A turn that found less has time to go on with a log file for later, by so much.  Under load
+ * the disk has enough to do, and flushes are large. */
+#define QUIET_BYTES (2u << 20)
+#define SPARE_BYTES (8u << 20)
+
 static struct timespec
 after(struct timespec t, long ms)
 {
@@ -70,7 +75,7 @@ keep(void *arg)
 	struct dfb_store *s = arg;
 	struct keeper *k = &s->keeper;
 	struct timespec next;
-	size_t since = 0;
+	size_t since = 0, bytes;
 	int rc;
 
 	pthread_mutex_lock(&k->mutex);
@@ -80,13 +85,15 @@ keep(void *arg)
 		wait_for_work(k, &next);
 		if (k->stop)
 			break;
-		since += k->bytes;
+		since += bytes = k->bytes;
 		k->bytes = 0;
 		pthread_mutex_unlock(&k->mutex);
 		rc = since < KEEP_BYTES ? write_pages(s) : dfb_store_checkpoint(s, 0);
 		if (rc == -1)
 			return NULL; /* the commit thread sees that the store failed */
 		since = since < KEEP_BYTES ? since : 0;
+		if (s->has_segments && bytes < QUIET_BYTES)
+			dfb_spare_write(&s->spare, SPARE_BYTES);
 		pthread_mutex_lock(&k->mutex);
 	}
 	pthread_mutex_unlock(&k->mutex);
@@ -100,6 +107,8 @@ dfb_keeper_start(struct dfb_store *s)
 	sigset_t all, old;
 	int e;
 
+	if (s->has_segments && (e = dfb_spare_start(&s->spare, s->dir, STORE_LOG_FILE)) != 0)
+		return e;
 	sigfillset(&all); /* signals are the owner's */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	e = pthread_create(&k->thread, NULL, keep, s);
@@ -107,7 +116,8 @@ dfb_keeper_start(struct dfb_store *s)
 	if (e == 0) {
 		k->running = true;
 		pthread_setname_np(k->thread, "store-keeper");
-	}
+	} else if (s->has_segments)
+		dfb_spare_stop(&s->spare);
 	return e;
 }
 
@@ -124,6 +134,8 @@ dfb_keeper_stop(struct dfb_store *s)
 	pthread_mutex_unlock(&k->mutex);
 	pthread_join(k->thread, NULL);
 	k->running = false;
+	if (s->has_segments)
+		dfb_spare_stop(&s->spare);
 }
 
 void

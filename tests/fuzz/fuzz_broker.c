@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "dfb-broker/broker.h"
+#include "dfb-broker/lane.h"
 #include "fuzz.h"
 #include "net/loop.h"
 #include "store/store.h"
@@ -159,7 +160,24 @@ check_cursor(const struct cursor *c)
 	for (size_t i = 0; i < c->nretries; i++)
 		need(c->retries[i].offset >= c->low &&
 		    (i == 0 || c->retries[i].offset > c->retries[i - 1].offset));
-	need(c->owner != NULL || c->out == 0);
+	need(c->owner != NULL || (c->out == 0 && c->heir == NULL));
+}
+
+/* Queues are where they say they are, in all lists. */
+static void
+check_places(const struct topic *t)
+{
+	struct lane *l;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->nqueues; i++)
+		need(t->queues[i]->slot == i && topic_queue(t, t->queues[i]->index) ==
+		    t->queues[i]);
+	TAILQ_FOREACH(l, &t->lanes, link) {
+		need((l->writable >= 1 || l->ending) && l->writable <= l->readable && l->readable <= l->kept);
+		n += l->kept;
+	}
+	need(n == t->nqueues);
 }
 
 static void
@@ -171,6 +189,7 @@ check_group(const struct group *g)
 
 	for (uint32_t i = 0; i < g->topic->nqueues; i++) {
 		check_cursor(g->cursors[i]);
+		need(g->cursors[i]->q == g->topic->queues[i]);
 		out += g->cursors[i]->out;
 	}
 	TAILQ_FOREACH(u, &g->subs, in_group) {
@@ -208,9 +227,11 @@ check(struct broker *b)
 	struct group *g;
 	size_t calls = 0, unused = 0;
 
-	RB_FOREACH(t, topic_tree, &b->topics)
+	RB_FOREACH(t, topic_tree, &b->topics) {
+		check_places(t);
 		TAILQ_FOREACH(g, &t->groups, link)
 			check_group(g);
+	}
 	RB_FOREACH(s, session_tree, &b->sessions)
 		calls += check_session(s);
 	need(calls == b->live_calls);
@@ -289,7 +310,7 @@ begin(struct broker *b)
 	if (frames == NULL) {
 		dfb_log_init("fuzz", false, -1);
 		b->cf = (struct config){ .name = "b1", .region = "A10", .dedup_ms = 100000,
-			.keep_ms = 1000 };
+			.keep_ms = 1000, .grow_ms = 100, .shrink_ms = 1000 };
 		broker_init(b);
 		need(switch_run(b) == 0);
 	}
@@ -304,9 +325,10 @@ begin(struct broker *b)
 	for (uint32_t i = 0; i < 3; i++) {
 		settings_default(&set);
 		set.durability = (enum dfb_durability)i;
-		set.queues = i + 1;
+		set.queues_min = i + 1;
+		set.queues_max = i == 0 ? 4 : i + 1;
 		set.retries = 3;
-		need(topic_new(b, names[i], i + 1, &set) != NULL);
+		need(topic_new(b, names[i], i + 1, &set, i + 1) != NULL);
 		b->last_topic_id = i + 1;
 	}
 	for (unsigned i = 0; i < 3; i++)

@@ -55,6 +55,7 @@ struct fake {
 };
 
 static char fake_dir[64];
+static bool fake_direct; /* the client's sockets are direct: dfb_net_direct() */
 
 static void
 fake_say(struct fake *f, const struct dfb_proto *m)
@@ -331,6 +332,8 @@ bus_open(struct bus *b, uint64_t first_wait_ms, uint64_t wait_ms)
 	assert_int_equal(dfb_open(&(struct dfb_config){ .names = names, .region = "A10",
 	    .who = "test", .first_wait_ms = first_wait_ms, .wait_ms = wait_ms,
 	    .notice = bus_notice, .arg = b }, &b->client), DFB_OK);
+	if (fake_direct)
+		dfb_net_direct(dfb_client_net(b->client));
 	fake_start(&b->names, b->client, "names");
 	fake_start(&b->b1, b->client, "b1");
 	fake_start(&b->b2, b->client, "b2");
@@ -351,5 +354,9 @@ text_msg(const char *text)
 {
 	return (struct dfb_msg){ .body = text, .body_len = strlen(text) };
 }
+
+/* A test over ZeroMQ, and once more with direct sockets; setup() tells by *state. */
+#define FAKE_TWICE(fn) { #fn, fn, setup, teardown, NULL }, \
+	{ #fn " (direct)", fn, setup, teardown, &fake_direct }
 
 #endif

@@ -26,7 +26,7 @@ on_answer(void *arg, enum dfb_status st, const char *why, const struct dfb_msg *
 static int
 setup(void **state)
 {
-	(void)state;
+	fake_direct = *state != NULL;
 	bus_open(&bus, 30000, 30000);
 	fake_route(&bus.names, "A10-pay", &bus.b1, "A10", DFB_STATE_UP);
 	assert_int_equal(dfb_caller_open(bus.client, "A10-pay", &caller), DFB_OK);
@@ -453,7 +453,7 @@ admin(void **state)
 	    DFB_NOBODY && strstr(dfb_error(bus.client), "is the bus running?") != NULL);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) FAKE_TWICE(fn)
 
 int
 main(void)

@@ -65,7 +65,7 @@ connect_to(const char *endpoint)
 static int
 setup(void **state)
 {
-	(void)state;
+	fake_direct = *state != NULL;
 	bus_open(&bus, 30000, 30000);
 	ups = downs = refusals = welcomes = pongs = 0;
 	free_in_callback = false;
@@ -265,7 +265,7 @@ nothing_happens(void **state)
 	dfb_close(NULL);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) FAKE_TWICE(fn)
 
 int
 main(void)

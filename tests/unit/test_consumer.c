@@ -47,7 +47,7 @@ open_consumer(struct dfb_consumer_config cf)
 static int
 setup(void **state)
 {
-	(void)state;
+	fake_direct = *state != NULL;
 	bus_open(&bus, 30000, 30000);
 	fake_route(&bus.names, "A10-pay", &bus.b1, "A10", DFB_STATE_UP);
 	cons = NULL;
@@ -341,7 +341,7 @@ bad_configuration(void **state)
 	    .dest = "pay", .group = "g", .instance = "" }, &c), DFB_USAGE);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) FAKE_TWICE(fn)
 
 int
 main(void)

@@ -53,7 +53,7 @@ assert_stored(const struct fake *b, const char *all)
 static int
 setup(void **state)
 {
-	(void)state;
+	fake_direct = *state != NULL;
 	bus_open(&bus, 30000, 30000);
 	fake_route(&bus.names, "A10-pay", &bus.b1, "A10", DFB_STATE_UP);
 	prod = NULL;
@@ -552,7 +552,7 @@ bad_configuration(void **state)
 	dfb_wait(bus.client, 0);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) FAKE_TWICE(fn)
 
 int
 main(void)

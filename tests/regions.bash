@@ -1,0 +1,53 @@
+# Two regions of two brokers each: a1 a2 in A10, b1 b2 in B20, one name server.  Daemons are
+# started one by one, so that one which is killed stays away (helper.bash: kill9 NAME).
+
+# broker_start NAME [option...]
+broker_start() {
+	local name=$1 region=A10
+	shift
+	[ "${name:0:1}" = b ] && region=B20
+	daemon_start "$name" dfb-broker --name "$name" --region $region \
+	    --bind "ipc://$BUS/$name.sock" --data "$BUS/$name" "${BROKER_OPTIONS[@]}" "$@"
+}
+
+# regions_start [broker option...]: sets BUS, DFB_NAMES.
+regions_start() {
+	local name
+	read -r STDOUT < <(readlink "/proc/$$/fd/1")
+	BROKER_OPTIONS=("$@")
+	BUS=$(mktemp -d "${TMPDIR:-/tmp}/dfb.XXXXXX")
+	export DFB_NAMES=ipc://$BUS/names.sock
+	daemon_start names dfb-names --bind "$DFB_NAMES" --data "$BUS/names"
+	for name in ${BROKERS:-a1 a2 b1 b2}; do
+		broker_start "$name"
+	done
+}
+
+regions_stop() {
+	daemons_stop
+	[ -n "$BATS_TEST_COMPLETED" ] || tail -n 20 "$BATS_TEST_TMPDIR"/*.log >&2 || true
+	rm -rf "$BUS"
+}
+
+# shares TOPIC GROUP: "instance queues" for each instance, over all brokers, in order.
+shares() {
+	dfb-ctl group show --json "$1" "$2" | jq -r '.per_broker[].members[] |
+	    "\(.instance) \(.queues)"' | sort | awk '
+	    { n[$1] += $2 } END { for (i in n) print i, n[i] }' | sort
+}
+
+# recv NAME REGION [option...] DEST: an instance in the background; prints "queue key body"
+# to $BUS/NAME.out; its process id is in RECV_NAME.
+recv() {
+	local name=$1 region=$2
+	shift 2
+	dfb-recv -R "$region" -g g -I "$name" -f '%t %q %k %s\n' "$@" >>"$BUS/$name.out" \
+	    2>"$BUS/$name.err" 3>&- &
+	printf -v "RECV_$name" %s $!
+	CHILDREN+=($!)
+}
+
+# members TOPIC GROUP N: wait until the group has so many subscriptions over all brokers.
+members() {
+	wait_for "[ \$(dfb-ctl group show --json $1 $2 | jq '[.per_broker[].members[]] | length') = $3 ]"
+}
