@@ -182,3 +182,21 @@ stop() {
 	finds 0 idle
 	stop $near $far $more
 }
+
+@test "messages of a label whose instances are gone" {
+	dfb-ctl topic create A10-x
+	dfb-ctl gray set A10-x v2 --header ver=2
+	mkfifo stuck
+	dfb-recv -g g -G v2 --credit 1 A10-x -- sh -c 'echo >started; cat <stuck' &
+	new=$!
+	dfb-recv -g g A10-x >/dev/null 2>&1 &
+	old=$!
+	there g 2
+	dfb-send -H ver=2 -m one A10-x
+	wait_for "[ -e started ]"
+	stop $new
+	there g 1
+	wait_for "finds 1 no-label"
+	assert_match "1 messages of label 'v2' wait" "$finding"
+	stop $old
+}

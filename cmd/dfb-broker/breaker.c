@@ -140,10 +140,9 @@ refuse(struct broker *b, struct queue *q, const char *more, struct refusal *no)
 }
 
 struct queue *
-breaker_choose(struct broker *b, struct topic *t, const struct dfb_record *r,
+breaker_choose(struct broker *b, struct queue *q, const struct dfb_record *r,
     struct refusal *no)
 {
-	struct queue *q = queue_choose(t, r);
 	struct lane *l = q->lane;
 
 	if (queue_takes(b, q))

@@ -241,7 +241,7 @@ start(struct broker *b, struct session *s, struct topic *t, const struct dfb_rec
 		char why[256];
 		snprintf(why, sizeof why, GRAY_NOBODY, rule->label);
 		refuse(b, s, r->call, DFB_AGAIN, why);
-	} else if ((q = put_place(b, s, t, r, &no)) == NULL)
+	} else if ((q = put_place(b, s, queue_choose(t, r), r, &no)) == NULL)
 		refuse(b, s, r->call, DFB_AGAIN, no.why);
 	else if (!queue_is_served(q))
 		refuse(b, s, r->call, DFB_NOBODY, "no consumer serves it");

@@ -16,10 +16,15 @@ struct refusal {
 };
 /* Whether the topic takes no message at all now. */
 bool put_refuses(struct broker *, struct topic *, struct refusal *no);
-/* Where a session's message goes; NULL and *no: it is not taken now.  The topic's limits
- * count it. */
-struct queue *put_place(struct broker *, struct session *, struct topic *,
+/* Where a session's message goes that is for q; NULL and *no: it is not taken now.  The
+ * topic's limits count it.  Need not be asked when put_is_plain. */
+struct queue *put_place(struct broker *, const struct session *, struct queue *q,
     const struct dfb_record *, struct refusal *no);
+static inline bool
+put_is_plain(const struct queue *q)
+{
+	return q->next < q->open_until && !q->topic->limited;
+}
 
 /*
  * breaker.c: a queue whose undelivered messages reach the topic's max_depth takes no more.
@@ -32,9 +37,9 @@ queue_takes(struct broker *b, struct queue *q)
 {
 	return q->next < q->open_until || breaker_look(b, q);
 }
-/* As queue_choose, with another queue for a message without a key when its own is shut;
- * NULL and *no: none takes it. */
-struct queue *breaker_choose(struct broker *, struct topic *, const struct dfb_record *,
+/* q, or another queue for a message without a key when q is shut; NULL and *no: none takes
+ * it. */
+struct queue *breaker_choose(struct broker *, struct queue *q, const struct dfb_record *,
     struct refusal *no);
 /* Whether all queues that take messages refuse them. */
 bool breaker_is_shut(struct broker *, struct topic *, struct refusal *no);

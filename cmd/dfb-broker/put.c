@@ -109,12 +109,11 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 }
 
 struct queue *
-put_place(struct broker *b, struct session *s, struct topic *t, const struct dfb_record *r,
-    struct refusal *no)
+put_place(struct broker *b, const struct session *s, struct queue *q,
+    const struct dfb_record *r, struct refusal *no)
 {
-	struct queue *q = breaker_choose(b, t, r, no);
-
-	if (q != NULL && t->limited && !flow_take(b, s, t, 1, r->size, no))
+	if ((q = breaker_choose(b, q, r, no)) != NULL && q->topic->limited &&
+	    !flow_take(b, s, q->topic, 1, r->size, no))
 		return NULL;
 	return q;
 }
@@ -141,13 +140,23 @@ all_admitted(struct broker *b, struct session *s, struct stream *st,
 	bool may = true;
 
 	while (may && dfb_record_next(&p, end, &rec) == 1)
-		may = breaker_choose(b, t, &rec, &no) != NULL;
+		may = breaker_choose(b, queue_choose(t, &rec), &rec, &no) != NULL;
 	if (may && t->limited)
 		may = flow_take(b, s, t, r->count, r->records.len, &no);
 	if (!may)
 		stream_refuse(b, st, r->seq, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, "%s",
 		    no.why);
 	return may;
+}
+
+/* Where a record of such a frame goes: it may fill a queue up in its midst. */
+static struct queue *
+admitted(struct broker *b, struct queue *q, const struct dfb_record *r)
+{
+	struct refusal no;
+	struct queue *other = breaker_choose(b, q, r, &no);
+
+	return other != NULL ? other : q;
 }
 
 static void
@@ -224,11 +233,9 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 			break;
 		if (gray_says_no(b, st, seq, &rec))
 			break;
-		q = atomic ? breaker_choose(b, pr->topic, &rec, &no) :
-		    put_place(b, s, pr->topic, &rec, &no);
-		if (q == NULL && atomic)
-			q = queue_choose(pr->topic, &rec); /* it fills up in its midst */
-		if (q == NULL) {
+		q = queue_choose(pr->topic, &rec);
+		if (!put_is_plain(q) && (q = atomic ? admitted(b, q, &rec) :
+		    put_place(b, s, q, &rec, &no)) == NULL) {
 			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN,
 			    no.wait_ms, "%s", no.why);
 			break;
