@@ -56,6 +56,14 @@ messages() {
 	assert_eq 600 "$(jq .count got)"
 }
 
+@test "send: headers; recv has no use for them" {
+	dfb-bench send --create async -N 20 --warmup 0 -H a=1 -H b=two A10-a >/dev/null
+	assert_eq 20 "$(dfb-recv --peek -J A10-a | jq -c '.headers' | grep -c '{"a":"1","b":"two"}')"
+	run_status 64 dfb-bench send -H a A10-a
+	run_status 64 dfb-bench send -H =a A10-a
+	run_status 64 dfb-bench recv -H a=1 A10-a
+}
+
 @test "send: several clients share the count; keys are spread over the queues" {
 	dfb-bench send --create async --queues 4 -c 3 --warmup 7 -N 1000 --keys 40 \
 	    --json A10-a >got

@@ -33,6 +33,8 @@ struct options {
 	const char *durability;  /* NULL: the topic is there */
 	uint32_t clients, window, keys, credit, queues; /* 0: the default, or none */
 	size_t size;             /* of a body */
+	uint8_t headers[512];    /* packed, of each message */
+	size_t headers_len;
 	uint64_t count;          /* messages that are measured; UINT64_MAX: no limit */
 	uint64_t warmup;         /* and before them */
 	uint64_t duration_ns;    /* 0: no limit */

@@ -89,7 +89,8 @@ call_start(void *arg, uint64_t at_ns)
 	const struct options *o = c->bench->opt;
 	char key[BENCH_KEY];
 	struct dfb_msg m = { .body = k->body, .body_len = o->size, .key = key,
-		.key_len = bench_key(o, k->started, key) };
+		.key_len = bench_key(o, k->started, key), .headers = o->headers,
+		.headers_len = o->headers_len };
 	struct slot *s;
 	enum dfb_status st;
 

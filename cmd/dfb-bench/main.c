@@ -32,6 +32,7 @@ static const struct dfb_opt table[] = {
 	{ RATE, "rate", "N", "messages per second in all; 0: as fast as it goes (0)" },
 	{ WARMUP, "warmup", "N", "messages before, not measured (1 %; recv: 0)" },
 	{ KEYS, "keys", "N", "messages have one of N keys" },
+	{ 'H', "header", "NAME=VALUE", "messages have this header (may be repeated)" },
 	{ 'g', "group", "NAME", "recv, both: receive as this group (a fresh one)" },
 	{ CREDIT, "credit", "N", "messages that a receiver holds at most (1000)" },
 	{ CREATE, "create", "HOW", "create the topic first: commit, async or memory" },
@@ -48,6 +49,20 @@ struct given {
 	bool count, duration, rate, keys, credit;
 	uint64_t warmup;
 };
+
+static void
+add_header(struct options *o, const struct dfb_opts *opts)
+{
+	const char *eq = strchr(opts->arg, '=');
+	char name[65];
+
+	if (eq == NULL || (size_t)(eq - opts->arg) >= sizeof name)
+		dfb_usage(opts, "--header takes NAME=VALUE, not '%s'", opts->arg);
+	snprintf(name, sizeof name, "%.*s", (int)(eq - opts->arg), opts->arg);
+	if (dfb_headers_add(o->headers, sizeof o->headers, &o->headers_len, name, eq + 1) !=
+	    DFB_OK)
+		dfb_usage(opts, "--header '%s': no such header is possible", opts->arg);
+}
 
 static void
 set(struct options *o, struct given *g, const struct dfb_opts *opts, int letter)
@@ -77,6 +92,7 @@ set(struct options *o, struct given *g, const struct dfb_opts *opts, int letter)
 		o->keys = (uint32_t)dfb_opt_count(opts, 1, UINT32_MAX);
 		g->keys = true;
 		break;
+	case 'H': add_header(o, opts); break;
 	case 'g': o->group = opts->arg; break;
 	case CREDIT:
 		o->credit = (uint32_t)dfb_opt_count(opts, 1, CREDIT_MAX);
@@ -118,7 +134,7 @@ refuse(const struct options *o, const struct given *g, const struct dfb_opts *op
 	const char *what = NULL;
 
 	if (o->mode == BENCH_RECV)
-		what = g->rate ? "--rate" : g->keys ? "--keys" :
+		what = g->rate ? "--rate" : g->keys ? "--keys" : o->headers_len ? "--header" :
 		    o->durability != NULL ? "--create" : NULL;
 	if (!receives && o->group != NULL)
 		what = "--group";

@@ -90,7 +90,8 @@ send_start(void *arg, uint64_t at_ns)
 	struct stamp stamp = { at_ns, c->bench->run, c->measured };
 	char key[BENCH_KEY];
 	struct dfb_msg m = { .body = s->body, .body_len = o->size, .key = key,
-		.key_len = bench_key(o, s->tail, key) };
+		.key_len = bench_key(o, s->tail, key), .headers = o->headers,
+		.headers_len = o->headers_len };
 	enum dfb_status st;
 
 	if (s->tail - s->head > s->mask)

@@ -4,8 +4,10 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 
 #define WHY_SIZE 256
 
@@ -62,7 +64,8 @@ admin_group_list(struct broker *b, json_t *args, enum dfb_status *status, char *
 		if (topic != NULL && strcmp(t->name, topic) != 0)
 			continue;
 		TAILQ_FOREACH(g, &t->groups, link)
-			if (group == NULL || strcmp(g->name, group) == 0)
+			if (!group_is_internal(g) &&
+			    (group == NULL || strcmp(g->name, group) == 0))
 				json_array_append_new(list, describe(b, g));
 	}
 	return list;
@@ -78,7 +81,7 @@ idle(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 	struct group *g = t != NULL && group != NULL ? group_find(t, group) : NULL;
 
 	*status = DFB_NOBODY;
-	if (g == NULL) {
+	if (g == NULL || group_is_internal(g)) {
 		snprintf(why, WHY_SIZE, "no group '%s' on topic '%s' at broker %s",
 		    group != NULL ? group : "", topic != NULL ? topic : "", b->cf.name);
 		return NULL;

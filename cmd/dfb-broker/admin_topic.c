@@ -4,9 +4,11 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 #include "limits.h"
 
 #define WHY_SIZE 256
@@ -137,6 +139,8 @@ describe(struct broker *b, struct topic *t)
 	}
 	TAILQ_FOREACH(g, &t->groups, link) {
 		uint64_t lag = 0;
+		if (group_is_internal(g))
+			continue;
 		for (uint32_t i = 0; i < t->nqueues; i++)
 			lag += queue_count(t->queues[i], g->cursors[i]->low,
 			    t->queues[i]->next);

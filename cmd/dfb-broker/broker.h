@@ -30,7 +30,7 @@ struct dfb_worker;
 struct json_t;
 
 /* Tables of the store, in the order of their names in main.c. */
-enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS };
+enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_LETTERS };
 
 /* ---- topics and queues ---- */
 
@@ -444,7 +444,7 @@ RB_PROTOTYPE(held_tree, held, node, held_cmp)
 struct queue *queue_new(struct topic *, struct lane *, uint32_t index);
 void queue_free(struct broker *, struct queue *);
 /* Append one encoded record; its offset.  UINT64_MAX when there is no memory. */
-enum append { APPEND_PLAIN, APPEND_EXPIRES, APPEND_CALL };
+enum append { APPEND_PLAIN, APPEND_EXPIRES, APPEND_CALL, APPEND_AGAIN };
 uint64_t queue_append(struct broker *, struct queue *, const uint8_t *rec, size_t len,
     enum append, uint8_t **where);
 /* Whether a block needs no place on the disk: an async topic's, all of calls that ended.
@@ -460,7 +460,8 @@ void queue_seal(struct queue *);
 void queue_stored(struct broker *, struct held *);
 void queue_trim(struct broker *, struct queue *); /* memory topics: what all have */
 void queue_wake(struct broker *, struct queue *); /* its cursors may deliver */
-#define BLOCK_SPECIAL 1 /* block flag: expiry or calls in it */
+#define BLOCK_SPECIAL 1 /* block flag: expiry or calls in it, or as below */
+#define BLOCK_AGAIN 2   /* all of it were dead letters, each for one group: letter_is_for() */
 
 /* commit.c */
 struct dfb_batch *commit_batch(struct broker *, bool urgent); /* to add rows; NULL: no memory */
@@ -525,6 +526,12 @@ struct retry *cursor_retry_add(struct cursor *, uint64_t offset);
 void cursor_arm(struct broker *, struct cursor *);
 void cursor_forget_block(struct cursor *);
 void cursor_forget_below(struct cursor *); /* ranges and retries below low: it was raised */
+/* Settle many offsets, rising and none of them settled, of a cursor without an owner: in the
+ * time that it takes to copy its ranges. */
+void cursor_settle_list(struct broker *, struct cursor *, const uint64_t *offsets, size_t n);
+/* Whether an offset is settled; _mark: it is, without more ado, while loading. */
+bool cursor_is_settled(const struct cursor *, uint64_t offset);
+void cursor_mark(struct broker *, struct cursor *, uint64_t from, uint64_t to);
 bool cursor_skip(struct cursor *, uint64_t *run); /* pos past what is not to deliver */
 void cursor_take_back(struct broker *, struct cursor *); /* its owner is gone */
 
@@ -562,14 +569,7 @@ void call_send_answers(struct broker *);
 /* peek.c */
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);
 
-/* admin.c, admin_topic.c, admin_group.c, stats.c: verbs answer with a JSON value, or
- * NULL and *status and why (256 bytes). */
-void handle_admin(struct broker *, struct session *, const struct dfb_proto *);
-typedef struct json_t *admin_fn(struct broker *, struct json_t *args,
-    enum dfb_status *status, char *why);
-admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_delete,
-    admin_group_list, admin_group_reset, admin_group_delete, admin_stats, admin_drain,
-    admin_gray_set, admin_gray_list, admin_gray_delete;
+/* settings.c */
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 

@@ -164,6 +164,14 @@ cursor_is_out(const struct cursor *c, uint64_t offset)
 	return r != NULL ? r->out : offset < c->pos;
 }
 
+bool
+cursor_is_settled(const struct cursor *c, uint64_t offset)
+{
+	size_t i = range_at(c, offset);
+
+	return offset < c->low || (i < c->ndone && c->done[i].from <= offset);
+}
+
 static void
 absorb(struct cursor *c)
 {
@@ -228,6 +236,21 @@ add_range(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 	c->done[i] = (struct range){ from, to };
 }
 
+void
+cursor_mark(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
+{
+	if (from < c->low)
+		from = c->low;
+	if (from >= to)
+		return;
+	add_range(b, c, from, to);
+	absorb(c);
+	if (c->pos < c->low)
+		c->pos = c->low;
+	if (c->high < to)
+		c->high = to;
+}
+
 /* Offsets of [from, to) that are out: what the owner's credit gets back. */
 static uint64_t
 count_out(struct cursor *c, uint64_t from, uint64_t to)
@@ -281,6 +304,38 @@ cursor_settle(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 		deliver_sub(b, heir);
 	}
 	return out;
+}
+
+void
+cursor_settle_list(struct broker *b, struct cursor *c, const uint64_t *offsets, size_t n)
+{
+	struct range *all = calloc(c->ndone + n + 1, sizeof *all);
+	size_t i = 0, k = 0, nall = 0;
+
+	if (all == NULL)
+		fail_stop(b, "no memory for acknowledgements");
+	while (i < c->ndone || k < n) {
+		bool old = k == n || (i < c->ndone && c->done[i].from < offsets[k]);
+		struct range r = old ? c->done[i++] : (struct range){ offsets[k], offsets[k] + 1 };
+		k += !old;
+		if (nall != 0 && all[nall - 1].to == r.from)
+			all[nall - 1].to = r.to;
+		else
+			all[nall++] = r;
+	}
+	free(c->done);
+	c->done_cap = c->ndone + n + 1;
+	c->done = all;
+	c->ndone = nall;
+	absorb(c);
+	if (n != 0 && c->high <= offsets[n - 1])
+		c->high = offsets[n - 1] + 1;
+	if (c->pos < c->low)
+		c->pos = c->low;
+	if (c->high < c->low)
+		c->high = c->low;
+	c->group->settled += n;
+	commit_dirty_cursor(b, c);
 }
 
 /*

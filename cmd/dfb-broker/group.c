@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 #include "limits.h"
 #include "store/store.h"
 #include "wire/cursor.h"
@@ -142,6 +143,8 @@ group_delete_rows(struct broker *b, struct group *g)
 		if (k.data == NULL || dfb_batch_del(batch, T_OFFSETS, k.data, k.len) == -1)
 			fail_stop(b, "no memory to delete a group");
 		dfb_buf_release(&k);
+		if (group_is_internal(g))
+			letters_forget(b, c);
 	}
 }
 

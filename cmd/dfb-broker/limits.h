@@ -67,8 +67,4 @@ void pause_calls(struct broker *, struct topic *);
 /* watch.c: log and count what nobody listens to; upkeep. */
 void watch_turn(struct broker *);
 
-/* Verbs: pause.c, why.c. */
-admin_fn admin_topic_pause, admin_topic_resume, admin_group_pause, admin_group_resume,
-    admin_why;
-
 #endif

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 #include "store/store.h"
 #include "wire/cursor.h"
 
@@ -87,7 +88,7 @@ static void
 absent_queue(struct broker *b, uint64_t id, uint64_t floor)
 {
 	struct topic *t = topic_by_id(b, (uint32_t)(id >> 16));
-	struct lane *l = t != NULL ? lane_find(t, (id & 0xffff) >> LANE_SHIFT) : NULL;
+	struct lane *l = t != NULL ? lane_find(t, (uint32_t)(id & 0xffff) >> LANE_SHIFT) : NULL;
 
 	if (l != NULL)
 		lane_floor(l, id & LANE_QUEUES_MAX, floor);
@@ -198,6 +199,14 @@ load_producer(void *arg, const void *key, size_t klen, const void *val, size_t v
 }
 
 static int
+load_letters(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+
+	return letters_load(l->b, key, klen, val, vlen) == 0 ? 0 : bad("letters");
+}
+
+static int
 place_queues(struct loader *l)
 {
 	struct topic *t;
@@ -254,6 +263,7 @@ load_all(struct broker *b)
 	    place_queues(&l) != 0 ||
 	    dfb_store_scan(s, T_GROUPS, load_group, &l) != 0 ||
 	    dfb_store_scan(s, T_OFFSETS, load_offset, &l) != 0 ||
+	    dfb_store_scan(s, T_LETTERS, load_letters, &l) != 0 ||
 	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0)
 		return -1;
 	pass_gaps(b);

@@ -38,7 +38,7 @@ static const struct dfb_opt options[] = {
 };
 
 static const char *const tables[] = { "meta", "topics", "queues", "groups", "offsets",
-	"producers", NULL };
+	"producers", "letters", NULL };
 
 /* Static: its tables live as long as the process. */
 static struct broker broker;

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
 #include "limits.h"

@@ -94,7 +94,8 @@ queue_append(struct broker *b, struct queue *q, const uint8_t *rec, size_t len,
 	struct held *h = q->open;
 	size_t cap;
 
-	if (h != NULL && h->b->len + len > DFB_BLOCK_FULL)
+	if (h != NULL && (h->b->len + len > DFB_BLOCK_FULL ||
+	    ((h->b->flags & BLOCK_AGAIN) != 0) != (kind == APPEND_AGAIN)))
 		queue_seal(q);
 	if (q->open == NULL && open_block(b, q, len) == NULL)
 		return UINT64_MAX;
@@ -104,7 +105,7 @@ queue_append(struct broker *b, struct queue *q, const uint8_t *rec, size_t len,
 		return UINT64_MAX;
 	q->bytes += h->b->cap - cap;
 	if (kind != APPEND_PLAIN)
-		h->b->flags |= BLOCK_SPECIAL;
+		h->b->flags |= kind == APPEND_AGAIN ? BLOCK_SPECIAL | BLOCK_AGAIN : BLOCK_SPECIAL;
 	h->others |= kind != APPEND_CALL;
 	if (where != NULL)
 		*where = h->b->data + h->b->len - len;

@@ -1,8 +1,10 @@
 /* ADMIN verbs about the broker. */
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "letters.h"
 
 json_t *
 admin_stats(struct broker *b, json_t *args, enum dfb_status *status, char *why)
@@ -68,7 +70,7 @@ admin_drain(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 	}
 	RB_FOREACH(t, topic_tree, &b->topics)
 		TAILQ_FOREACH(g, &t->groups, link)
-			for (uint32_t i = 0; i < t->nqueues; i++)
+			for (uint32_t i = 0; i < t->nqueues && !group_is_internal(g); i++)
 				left += queue_count(t->queues[i], g->cursors[i]->low,
 				    t->queues[i]->next);
 	return json_pack("{s:s, s:b, s:I, s:I}", "broker", b->cf.name, "draining",

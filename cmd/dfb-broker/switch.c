@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/opt.h"

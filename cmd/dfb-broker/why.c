@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/parse.h"
 #include "broker.h"
 #include "limits.h"
@@ -141,7 +142,8 @@ look_at_deliveries(struct why *w)
 		    remedy, "an operator paused deliveries");
 	}
 	TAILQ_FOREACH(g, &t->groups, link)
-		waiting += why_group(w, g);
+		if (g->name[0] != '%') /* dlq's own */
+			waiting += why_group(w, g);
 	for (uint32_t i = 0; i < t->nqueues; i++)
 		stored += queue_count(t->queues[i], t->queues[i]->first, t->queues[i]->next);
 	if (TAILQ_EMPTY(&t->groups)) {

@@ -154,7 +154,7 @@ look_at_retries(struct why *w, const struct group *g)
 		    dfb_format_duration(due > w->b->wall ? due - w->b->wall : 0, time), reason);
 	if (g->dead_letters != 0)
 		why_add(w, WHY_WATCH, "dead-letters", &(struct about){ .g = g },
-		    "dfb-ctl peek shows them with their reasons, in topic %DLQ-GROUP",
+		    "dfb-ctl dlq show lists them with their reasons",
 		    "%llu messages of group '%s' became dead letters since the broker started%s",
 		    ull(g->dead_letters), g->name, reason);
 }

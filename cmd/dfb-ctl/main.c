@@ -14,7 +14,8 @@
 static const struct dfb_opt table[] = { CTL_OPTIONS };
 
 static const struct ctl_verb *const all[] = { ctl_topic_verbs, ctl_group_verbs,
-	ctl_broker_verbs, ctl_gray_verbs, ctl_net_verbs, ctl_peek_verbs, ctl_why_verbs, NULL };
+	ctl_broker_verbs, ctl_gray_verbs, ctl_net_verbs, ctl_peek_verbs, ctl_dlq_verbs,
+	ctl_why_verbs, NULL };
 
 void
 ctl_fail(struct ctl *c, enum dfb_status st, const char *fmt, ...)
@@ -173,6 +174,7 @@ main(int argc, char **argv)
 	dfb_close(c.dfb);
 	json_decref(c.settings);
 	dfb_format_free(c.format);
+	free(c.where);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		log_err("cannot write");
 		return DFB_IOERR;

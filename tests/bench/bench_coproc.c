@@ -1,12 +1,13 @@
 /* A handler for dfb-recv --coproc that does nothing: for each line of JSON the same id, as
- * many at a time as there are. */
+ * many at a time as there are.  With an argument the body comes back, too. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "meter.h"
 
-static char in[1 << 20], out[1 << 20];
+static char in[1 << 20], out[2 << 20];
+static bool echo;
 
 /* Append the answer to a line; false when it has no id. */
 static bool
@@ -14,18 +15,28 @@ answer(char *line, size_t *len)
 {
 	char *id = strstr(line, "\"id\":\"");
 
+	char *body = echo ? strstr(line, "\"body\":\"") : NULL;
+	char *end = body != NULL ? strchr(body + 8, '"') : NULL; /* nothing is escaped in it */
+
 	if (id == NULL)
 		return false;
-	*len += (size_t)snprintf(out + *len, sizeof out - *len, "{\"id\":\"%.36s\"}\n", id + 6);
+	if (end == NULL)
+		*len += (size_t)snprintf(out + *len, sizeof out - *len,
+		    "{\"id\":\"%.36s\"}\n", id + 6);
+	else
+		*len += (size_t)snprintf(out + *len, sizeof out - *len,
+		    "{\"id\":\"%.36s\",%.*s}\n", id + 6, (int)(end + 1 - body), body);
 	return true;
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	size_t have = 0, len;
 	ssize_t n;
 
+	(void)argv;
+	echo = argc > 1;
 	while ((n = read(STDIN_FILENO, in + have, sizeof in - 1 - have)) > 0) {
 		char *line = in, *end;
 

@@ -40,6 +40,18 @@ def rows: [
 	    bar: "under 64 MiB", figure: 64},
 	{row: "restart", what: "restart with it after kill -9", unit: "ms",
 	    bar: "within 500 ms", figure: 500},
+	{row: "cost-keyed", what: "durable send with a key", unit: "/s",
+	    bar: "10 % of the time more", factor: (1 / 1.1), to: "plain"},
+	{row: "cost-labelled", what: "  with a gray label", unit: "/s",
+	    bar: "10 % of the time more", factor: (1 / 1.1), to: "plain"},
+	{row: "cost-once", what: "  with an id that is remembered", unit: "/s",
+	    bar: "40 % of the time more", factor: (1 / 1.4), to: "plain"},
+	{row: "instances-1", what: "consume by 1 instance", unit: "/s"},
+	{row: "instances-10", what: "  by 10", unit: "/s"},
+	{row: "instances-100", what: "  by 100", unit: "/s"},
+	{row: "workers", what: "calls, 256 outstanding, 8 worker processes", unit: "/s"},
+	{row: "takeover", what: "takeover after kill -9 of a consumer", unit: "ms",
+	    bar: "within 1 s", figure: 1000},
 	{row: "disk", what: "the disk: fdatasync each MiB", unit: "MiB/s"},
 	{row: "flush", what: "the disk: append 1 KiB, fdatasync, p50", unit: "us"}
 ];
@@ -55,7 +67,7 @@ def show(unit):
 	else "\(digits(if . < 10 then 1 else 0 end)) \(unit)" end;
 
 # What no bar can be compared with as a peer.
-def is_reference: . as $who | ["disk", "disk + round trip", "own sends", "bare hop", "dfb",
+def is_reference: . as $who | ["disk", "disk + round trip", "own sends", "bare hop", "plain", "dfb",
 	"dfb-ipc"] | any(. == $who);
 
 def best(more): if length == 0 then null
