@@ -9,6 +9,7 @@
 #include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "limits.h"
 
 #define WHY_SIZE 256
 
@@ -22,9 +23,13 @@ static const struct verb {
 	{ "topic.set", admin_topic_set, true, NULL },
 	{ "topic.list", admin_topic_list, false, NULL },
 	{ "topic.delete", admin_topic_delete, true, NULL },
+	{ "topic.pause", admin_topic_pause, true, NULL },
+	{ "topic.resume", admin_topic_resume, true, NULL },
 	{ "group.list", admin_group_list, false, NULL },
 	{ "group.reset", admin_group_reset, true, NULL },
 	{ "group.delete", admin_group_delete, true, NULL },
+	{ "group.pause", admin_group_pause, true, NULL },
+	{ "group.resume", admin_group_resume, true, NULL },
 	{ "gray.set", admin_gray_set, true, NULL },
 	{ "gray.list", admin_gray_list, false, NULL },
 	{ "gray.delete", admin_gray_delete, true, NULL },
@@ -34,6 +39,7 @@ static const struct verb {
 	{ "dlq.redrive", NULL, true, admin_dlq_redrive },
 	{ "stats", admin_stats, false, NULL },
 	{ "drain", admin_drain, false, NULL },
+	{ "why", admin_why, false, NULL },
 };
 
 struct answer {

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "broker.h"
 #include "letters.h"
 

@@ -4,22 +4,12 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "broker.h"
 #include "lane.h"
 #include "letters.h"
 
 #define WHY_SIZE 256
-
-/* Messages that are not settled. */
-static uint64_t
-waiting(const struct cursor *c)
-{
-	uint64_t n = queue_count(c->q, c->low, c->q->next);
-
-	for (size_t i = 0; i < c->ndone; i++)
-		n -= queue_count(c->q, c->done[i].from, c->done[i].to);
-	return n;
-}
 
 static json_t *
 describe(struct broker *b, struct group *g)
@@ -31,13 +21,13 @@ describe(struct broker *b, struct group *g)
 
 	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
-		lag += waiting(c);
+		lag += cursor_waiting(c);
 		out += c->out;
 		retries += c->nretries;
 		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
 		    "queue", (json_int_t)c->q->index, "offset", (json_int_t)c->low,
 		    "next", (json_int_t)c->q->next,
-		    "lag", (json_int_t)waiting(c), "out", (json_int_t)c->out,
+		    "lag", (json_int_t)cursor_waiting(c), "out", (json_int_t)c->out,
 		    "retries", (json_int_t)c->nretries,
 		    "owner", c->owner == NULL ? "" : c->owner->instance[0] != '\0' ?
 		    c->owner->instance : c->owner->session->who));
@@ -48,9 +38,10 @@ describe(struct broker *b, struct group *g)
 		    "region", u->session->region, "label", u->label,
 		    "queues", (json_int_t)u->queues,
 		    "out", (json_int_t)u->out, "credit", (json_int_t)u->credit));
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
 	    "group", g->name, "topic", t->name, "broker", b->cf.name,
 	    "broadcast", g->broadcast, "stored", g->kept,
+	    "paused_ms", (json_int_t)g->paused_ms,
 	    "lag", (json_int_t)lag, "out", (json_int_t)out,
 	    "waiting_retries", (json_int_t)retries,
 	    "settled", (json_int_t)g->settled, "redelivered", (json_int_t)g->redelivered,

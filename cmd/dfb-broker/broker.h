@@ -44,6 +44,10 @@ struct settings {
 	uint32_t retries;              /* deliveries before the dead letters */
 	uint64_t retention_ms;
 	uint64_t backoff_ms[BACKOFFS]; /* 0 ends; the last repeats */
+	uint64_t max_depth;            /* undelivered messages of a queue; 0: any */
+	uint64_t rate, rate_bytes;     /* taken per second ...; 0: any */
+	uint64_t client_rate, client_rate_bytes; /* ... and of one client */
+	uint64_t paused_ms, sends_paused_ms;     /* wall: since when; 0: not */
 };
 
 /* A block in memory: open (the newest, growing), sealed, then stored. */
@@ -77,6 +81,10 @@ struct queue {
 	size_t bytes;            /* of blocks */
 	unsigned busy;           /* jobs that refer to it */
 	struct call_tree calls;  /* not ended, by offset */
+	uint64_t open_until;     /* below it the breaker need not look at its depth */
+	uint64_t shut_ms;        /* wall: the breaker opened; 0: it is closed */
+	uint32_t shut_wait;      /* what the last refused sender was told */
+	bool filling;            /* was warned of */
 	bool dirty;              /* in the broker's dirty list: blocks to commit */
 	STAILQ_ENTRY(queue) dirty_link;
 };
@@ -107,6 +115,15 @@ struct lane {
 };
 TAILQ_HEAD(lane_list, lane);
 
+/* Messages that nobody can get (watch.c): since when, and when it was last logged; wall. */
+struct deaf {
+	uint64_t since_ms, said_ms;
+};
+
+struct meter {
+	uint64_t count, bytes;   /* flow.c: marks on the monotonic clock, ns */
+};
+RB_HEAD(client_tree, client);
 struct gray;
 struct move;
 
@@ -119,6 +136,12 @@ struct topic {
 	uint32_t nqueues;
 	unsigned serving;        /* subscriptions of groups, broadcast apart */
 	struct group_list groups;
+	bool limited;            /* it has rates */
+	struct meter meter;
+	struct client_tree clients; /* those that send, when they have rates */
+	size_t nclients;
+	struct deaf deaf;        /* it has no group */
+	uint64_t limited_ms;     /* wall: a rate refused a message last */
 	TAILQ_HEAD(, gray) gray; /* rules (gray.h) */
 	TAILQ_HEAD(, move) moves; /* changes of what is writable, not over yet */
 	unsigned nmoves;
@@ -166,6 +189,7 @@ struct cursor {
 	size_t cur_at;
 	uint64_t fetch_offset, fetch_limit; /* the read under way: for pos, and what was
 	                                       committed then */
+	struct deaf deaf;          /* it has no owner, though its group has subscriptions */
 	uint64_t again_offset;     /* the retry that is being read */
 	unsigned jobs;             /* reads and seeks under way */
 	bool stays;                /* assign.c, while it counts */
@@ -182,6 +206,7 @@ struct sub {
 	uint32_t credit;
 	uint64_t out;              /* delivered, not settled ... */
 	uint64_t bytes;            /* ... and how large that is, about */
+	uint64_t moved_ms;         /* mono: settled something, or was given the first */
 	unsigned queues;           /* cursors that it owns or is the heir of */
 	unsigned want, have;       /* assign.c, while it counts */
 	bool near;                 /* of the topic's region, or as good as that */
@@ -199,6 +224,10 @@ struct group {
 	bool fleeting;             /* of one anonymous subscription, gone with it */
 	char labels[256];          /* that its instances had, with a comma after each */
 	bool fresh;                /* not on the disk yet: nothing is delivered before */
+	bool halted;               /* it, or its topic, is paused */
+	uint64_t paused_ms;        /* wall: since when; 0: it is not, itself */
+	struct deaf deaf;          /* it has no subscription */
+	char last_why[128];        /* why a message failed last */
 	struct sub_list subs;
 	unsigned nsubs;
 	struct cursor **cursors;   /* one per queue, at the queue's slot */
@@ -292,6 +321,7 @@ struct config {
 	uint64_t lease_ms, segment_bytes, cache_bytes, min_free;
 	uint64_t dedup_ms;         /* how long an idle producer is remembered */
 	uint64_t keep_ms;          /* how often the keeper runs */
+	uint64_t unlistened_ms;    /* until messages without a consumer are told */
 	uint64_t grow_ms, shrink_ms; /* queues that follow consumers */
 };
 
@@ -299,7 +329,8 @@ struct counters {
 	uint64_t sessions, frames, malformed, puts, duplicates, refused, confirms,
 	    deliveries, acks, nacks, stale_acks, calls, answers, late_replies,
 	    expired, orphaned, commits, committed_blocks, committed_bytes,
-	    dead_letters, dropped_segments;
+	    dead_letters, dropped_segments, breaker_refused, breaker_opened,
+	    flow_refused;
 };
 
 struct broker {
@@ -347,6 +378,8 @@ struct broker {
 	uint32_t ncalls, free_call, call_generation;
 	size_t live_calls;
 
+	size_t filling, shut;      /* queues: warned of, and refusing */
+	size_t unlistened;         /* queues and groups that were logged so */
 	struct batch_job *pending; /* what goes with the next commit */
 	bool committing, urgent;
 	size_t pending_bytes;      /* in blocks not stored yet ... */
@@ -463,11 +496,6 @@ void stream_confirm_later(struct broker *, struct stream *);
 void stream_confirm_all(struct broker *);
 void producer_settled(struct broker *, struct producer *, uint64_t seq);
 
-/* put.c */
-void handle_put(struct broker *, struct session *, const struct dfb_proto *);
-/* Why the broker takes no messages for a topic now; NULL: it does. */
-const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
-
 /* group.c */
 struct group *group_find(struct topic *, const char *name);
 struct group *group_new(struct broker *, struct topic *, const char *name,
@@ -491,6 +519,7 @@ struct cursor *cursor_new(struct broker *, struct group *, struct queue *);
 void cursor_free(struct broker *, struct cursor *);
 void cursor_place(struct broker *, struct cursor *, uint64_t offset);
 uint64_t cursor_settle(struct broker *, struct cursor *, uint64_t from, uint64_t to);
+uint64_t cursor_waiting(const struct cursor *); /* messages not settled */
 bool cursor_is_out(const struct cursor *, uint64_t offset);
 struct retry *cursor_retry(struct cursor *, uint64_t offset);
 struct retry *cursor_retry_add(struct cursor *, uint64_t offset);
@@ -540,15 +569,7 @@ void call_send_answers(struct broker *);
 /* peek.c */
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);
 
-/* admin.c, admin_topic.c, admin_group.c, stats.c: verbs answer with a JSON value, or
- * NULL and *status and why (256 bytes). */
-void handle_admin(struct broker *, struct session *, const struct dfb_proto *);
-typedef struct json_t *admin_fn(struct broker *, struct json_t *args,
-    enum dfb_status *status, char *why);
-admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_delete,
-    admin_group_list, admin_group_reset, admin_group_delete, admin_stats, admin_drain,
-    admin_gray_set, admin_gray_list, admin_gray_delete,
-    admin_dlq_list, admin_dlq_left, admin_dlq_drop;
+/* settings.c */
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 

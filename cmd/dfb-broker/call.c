@@ -11,6 +11,7 @@
 #include "broker.h"
 #include "gray.h"
 #include "lane.h"
+#include "limits.h"
 #include "net/loop.h"
 #include "wire/record.h"
 
@@ -204,9 +205,11 @@ cannot_serve(struct broker *b, struct topic *t, enum dfb_status *status)
 		return "no such topic on this broker";
 	if (t->name[0] == '%')
 		return "nobody serves a system topic";
-	if (t->serving == 0)
+	if (t->serving == 0 && t->set.paused_ms == 0)
 		return "no consumer serves it";
 	*status = DFB_AGAIN;
+	if (!pause_serves(t))
+		return PAUSED;
 	if ((busy = broker_refuses(b, t, &wait_ms)) != NULL)
 		return busy;
 	return b->live_calls >= CALLS_MAX ? "too many calls are waiting" : NULL;
@@ -217,7 +220,8 @@ start(struct broker *b, struct session *s, struct topic *t, const struct dfb_rec
     const uint8_t *bytes)
 {
 	const struct gray *rule = TAILQ_EMPTY(&t->gray) ? NULL : gray_refuses(t, r);
-	struct queue *q = queue_choose(t, r);
+	struct refusal no;
+	struct queue *q;
 	struct call *c;
 	uint8_t *where;
 
@@ -237,7 +241,9 @@ start(struct broker *b, struct session *s, struct topic *t, const struct dfb_rec
 		char why[256];
 		snprintf(why, sizeof why, GRAY_NOBODY, rule->label);
 		refuse(b, s, r->call, DFB_AGAIN, why);
-	} else if (!queue_is_served(q))
+	} else if ((q = put_place(b, s, queue_choose(t, r), r, &no)) == NULL)
+		refuse(b, s, r->call, DFB_AGAIN, no.why);
+	else if (!queue_is_served(q))
 		refuse(b, s, r->call, DFB_NOBODY, "no consumer serves it");
 	else if ((c = call_new(b)) == NULL)
 		refuse(b, s, r->call, DFB_AGAIN, "too many calls are waiting");

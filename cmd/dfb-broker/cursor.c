@@ -61,6 +61,7 @@ cursor_place(struct broker *b, struct cursor *c, uint64_t offset)
 	cursor_forget_block(c);
 	dfb_loop_timer_stop(b->loop, &c->timer);
 	c->ndone = c->nretries = 0;
+	c->q->open_until = 0;
 	c->low = c->pos = c->high = offset;
 	commit_dirty_cursor(b, c);
 	if (!TAILQ_EMPTY(&c->q->topic->moves))
@@ -192,6 +193,16 @@ cursor_forget_below(struct cursor *c)
 {
 	absorb(c);
 	retries_remove(c, 0, c->low);
+}
+
+uint64_t
+cursor_waiting(const struct cursor *c)
+{
+	uint64_t n = queue_count(c->q, c->low, c->q->next);
+
+	for (size_t i = 0; i < c->ndone; i++)
+		n -= queue_count(c->q, c->done[i].from, c->done[i].to);
+	return n;
 }
 
 static void
@@ -367,6 +378,7 @@ cursor_take_back(struct broker *b, struct cursor *c)
 	c->owner = NULL;
 	c->epoch++;
 	c->pos = c->low;
+	c->q->open_until = 0;
 	cursor_forget_block(c);
 	for (size_t i = 0; i < c->nretries; i++)
 		if (c->retries[i].out) {

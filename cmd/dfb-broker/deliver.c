@@ -44,6 +44,7 @@ static bool
 can_deliver(const struct cursor *c)
 {
 	return c->owner != NULL && c->heir == NULL && !c->seeking && !c->group->fresh &&
+	    !c->group->halted &&
 	    c->owner->bytes < SUB_BYTES &&
 	    c->owner->out < c->owner->credit && !c->owner->session->going &&
 	    !session_is_blocked(c->owner->session);
@@ -132,6 +133,8 @@ send_run(struct broker *b, struct cursor *c, uint64_t offset, uint32_t count,
 
 	if (dfb_proto_encode(&m, &buf) == -1)
 		fail_stop(b, "no memory for a delivery");
+	if (u->out == 0)
+		u->moved_ms = b->now;
 	c->out += count;
 	u->out += count;
 	u->bytes += len;

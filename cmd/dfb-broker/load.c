@@ -122,8 +122,8 @@ load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 	struct group *g;
 	struct topic *t;
 
-	if (klen < 5 || klen - 4 >= sizeof name || vlen < 2 || v[0] != 1 ||
-	    vlen - 2 >= sizeof g->labels)
+	if (klen < 5 || klen - 4 >= sizeof name || vlen < 10 || v[0] != 1 ||
+	    vlen - 10 >= sizeof g->labels)
 		return bad("groups");
 	memcpy(name, (const uint8_t *)key + 4, klen - 4);
 	name[klen - 4] = '\0';
@@ -132,7 +132,9 @@ load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 		return 0;
 	if ((g = group_new(l->b, t, name, v[1] != 0, true)) == NULL)
 		return bad("groups");
-	memcpy(g->labels, v + 2, vlen - 2);
+	g->paused_ms = be64dec(v + 2);
+	g->halted |= g->paused_ms != 0;
+	memcpy(g->labels, v + 10, vlen - 10);
 	/* A queue without a row (there is always one) would be read from its start. */
 	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct cursor *c = g->cursors[i];

@@ -4,6 +4,7 @@
 #include "broker.h"
 #include "gray.h"
 #include "lane.h"
+#include "limits.h"
 #include "wire/record.h"
 
 /* Bytes waiting for the disk, over all senders.  Each sender's own window is smaller. */
@@ -20,6 +21,8 @@ broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 	static char why[128];
 
 	*wait_ms = 1000;
+	if (t->set.sends_paused_ms != 0)
+		return PAUSED;
 	if (b->draining || b->stopping)
 		return "the broker is draining";
 	if (t->set.durability == DFB_MEMORY) {
@@ -105,6 +108,57 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 	return true;
 }
 
+struct queue *
+put_place(struct broker *b, const struct session *s, struct queue *q,
+    const struct dfb_record *r, struct refusal *no)
+{
+	if ((q = breaker_choose(b, q, r, no)) != NULL && q->topic->limited &&
+	    !flow_take(b, s, q->topic, 1, r->size, no))
+		return NULL;
+	return q;
+}
+
+bool
+put_refuses(struct broker *b, struct topic *t, struct refusal *no)
+{
+	const char *busy = broker_refuses(b, t, &no->wait_ms);
+
+	if (busy != NULL)
+		snprintf(no->why, sizeof no->why, "%s", busy);
+	return busy != NULL || breaker_is_shut(b, t, no);
+}
+
+/* Whether all of a frame that is taken as one may come in. */
+static bool
+all_admitted(struct broker *b, struct session *s, struct stream *st,
+    const struct dfb_m_put *r)
+{
+	const uint8_t *p = r->records.p, *end = p + r->records.len;
+	struct topic *t = st->producer->topic;
+	struct dfb_record rec;
+	struct refusal no;
+	bool may = true;
+
+	while (may && dfb_record_next(&p, end, &rec) == 1)
+		may = breaker_choose(b, queue_choose(t, &rec), &rec, &no) != NULL;
+	if (may && t->limited)
+		may = flow_take(b, s, t, r->count, r->records.len, &no);
+	if (!may)
+		stream_refuse(b, st, r->seq, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, "%s",
+		    no.why);
+	return may;
+}
+
+/* Where a record of such a frame goes: it may fill a queue up in its midst. */
+static struct queue *
+admitted(struct broker *b, struct queue *q, const struct dfb_record *r)
+{
+	struct refusal no;
+	struct queue *other = breaker_choose(b, q, r, &no);
+
+	return other != NULL ? other : q;
+}
+
 static void
 taken(struct broker *b, struct stream *st)
 {
@@ -139,7 +193,9 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 	enum dfb_status status = DFB_OK;
 	const char *busy;
 	uint32_t wait_ms;
-	bool any = false;
+	bool any = false, atomic;
+	struct refusal no;
+	struct queue *q;
 	char why[256];
 
 	if (st == NULL)
@@ -165,7 +221,8 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 		    wait_ms, "%s", busy);
 		return;
 	}
-	if ((r->flags & DFB_PUT_ATOMIC) != 0 && !all_acceptable(b, st, r))
+	atomic = (r->flags & DFB_PUT_ATOMIC) != 0;
+	if (atomic && (!all_acceptable(b, st, r) || !all_admitted(b, s, st, r)))
 		return;
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
 		if (seq <= pr->taken) {
@@ -176,11 +233,18 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 			break;
 		if (gray_says_no(b, st, seq, &rec))
 			break;
-		if (queue_append(b, queue_choose(pr->topic, &rec), p - rec.size,
+		q = queue_choose(pr->topic, &rec);
+		if (!put_is_plain(q) && (q = atomic ? admitted(b, q, &rec) :
+		    put_place(b, s, q, &rec, &no)) == NULL) {
+			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN,
+			    no.wait_ms, "%s", no.why);
+			break;
+		}
+		if (queue_append(b, q, p - rec.size,
 		    rec.size, (rec.flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN,
 		    NULL) == UINT64_MAX) {
 			/* A frame that must be all or nothing cannot stop half-way. */
-			if ((r->flags & DFB_PUT_ATOMIC) != 0)
+			if (atomic)
 				fail_stop(b, "no memory for messages");
 			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 1000,
 			    "the broker is out of memory");

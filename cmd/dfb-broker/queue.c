@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "broker.h"
+#include "limits.h"
 
 /* Blocks kept in memory behind the commit, for consumers that keep up. */
 #define CACHE_MAX ((size_t)16 << 20)
@@ -61,6 +62,7 @@ queue_free(struct broker *b, struct queue *q)
 
 	while ((h = RB_MIN(held_tree, &q->blocks)) != NULL)
 		drop(b, h);
+	breaker_gone(b, q);
 	free(q);
 }
 

@@ -15,6 +15,7 @@
 #include "gray.h"
 #include "lane.h"
 #include "letters.h"
+#include "limits.h"
 #include "wire/record.h"
 
 #define WHY_SIZE 256

@@ -1,5 +1,6 @@
 /* ACK and NACK: how deliveries end. */
 #include <stdio.h>
+#include <string.h>
 
 #include "broker.h"
 #include "lane.h"
@@ -72,8 +73,10 @@ handle_ack(struct broker *b, struct session *s, const struct dfb_proto *m)
 		session_error(b, s, m->req, DFB_PROTO, "malformed ranges");
 		session_kill(b, s);
 	}
-	if (u != NULL)
-		deliver_sub(b, u);
+	if (u == NULL)
+		return;
+	u->moved_ms = b->now;
+	deliver_sub(b, u);
 }
 
 void
@@ -134,6 +137,9 @@ handle_nack(struct broker *b, struct session *s, const struct dfb_proto *m)
 	if (c == NULL || !cursor_is_out(c, r->offset))
 		return;
 	dfb_str_copy(r->reason, why, sizeof why);
+	if (r->action != DFB_RELEASE)
+		strlcpy(c->group->last_why, why, sizeof c->group->last_why);
+	u->moved_ms = b->now;
 	b->n.nacks++;
 	if (ends_call(b, c, r, why))
 		;

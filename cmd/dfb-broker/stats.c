@@ -1,6 +1,7 @@
 /* ADMIN verbs about the broker. */
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
 #include "letters.h"
@@ -25,6 +26,11 @@ admin_stats(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 		{ "answers", b->n.answers }, { "late_replies", b->n.late_replies },
 		{ "expired", b->n.expired }, { "orphaned", b->n.orphaned },
 		{ "dead_letters", b->n.dead_letters },
+		{ "queues_filling", b->filling }, { "breaker_open", b->shut },
+		{ "breaker_opened", b->n.breaker_opened },
+		{ "breaker_refused", b->n.breaker_refused },
+		{ "flow_refused", b->n.flow_refused },
+		{ "unlistened", b->unlistened },
 		{ "commits", b->n.commits }, { "committed_blocks", b->n.committed_blocks },
 		{ "committed_bytes", b->n.committed_bytes },
 		{ "pending_bytes", b->pending_bytes }, { "cache_bytes", b->cache_used },

@@ -8,6 +8,7 @@
 #include "base/worker.h"
 #include "broker.h"
 #include "lane.h"
+#include "limits.h"
 #include "net/loop.h"
 #include "store/store.h"
 
@@ -213,6 +214,9 @@ done(struct dfb_job *job)
 		return;
 	drop_segment(b);
 	forget_producers(b);
+	breaker_watch(b);
+	flow_keep(b);
+	watch_turn(b);
 	dfb_loop_timer(b->loop, &b->keep, b->cf.keep_ms);
 }
 

@@ -31,12 +31,13 @@ struct ctl {
 	/* Options of the verbs. */
 	const char *broker;
 	json_t *settings;        /* of a topic; an object */
-	bool yes, if_missing, dry_run, undo, wait;
+	bool yes, if_missing, dry_run, undo, wait, sends;
 	const char *to;
 	struct dfb_format *format;
 	struct dfb_id id;
 	enum dfb_start start;
 	uint64_t start_value, count;
+	uint64_t stuck_ms;       /* UINT64_MAX: not given */
 	int queue;               /* -1: all */
 	bool by_id, raw, placed, counted;
 	struct ctl_term *where;  /* a letter must meet all */
@@ -58,11 +59,14 @@ struct ctl_verb {
 
 /* Each ends with a row of zeros. */
 extern const struct ctl_verb ctl_topic_verbs[], ctl_group_verbs[], ctl_broker_verbs[],
-    ctl_net_verbs[], ctl_peek_verbs[], ctl_gray_verbs[],
-    ctl_dlq_verbs[];
+    ctl_net_verbs[], ctl_peek_verbs[], ctl_gray_verbs[], ctl_dlq_verbs[], ctl_why_verbs[];
 
 /* Verbs with a file of their own. */
 void ctl_topic_create(struct ctl *);
+void ctl_topic_pause(struct ctl *);
+void ctl_topic_resume(struct ctl *);
+void ctl_group_pause(struct ctl *);
+void ctl_group_resume(struct ctl *);
 void ctl_group_reset(struct ctl *);
 void ctl_group_delete(struct ctl *);
 
