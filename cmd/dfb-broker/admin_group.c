@@ -48,13 +48,14 @@ describe(struct broker *b, struct group *g)
 		    "region", u->session->region, "label", u->label,
 		    "queues", (json_int_t)u->queues,
 		    "out", (json_int_t)u->out, "credit", (json_int_t)u->credit));
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
 	    "group", g->name, "topic", t->name, "broker", b->cf.name,
 	    "broadcast", g->broadcast, "stored", g->kept,
 	    "lag", (json_int_t)lag, "out", (json_int_t)out,
 	    "waiting_retries", (json_int_t)retries,
 	    "settled", (json_int_t)g->settled, "redelivered", (json_int_t)g->redelivered,
 	    "retried", (json_int_t)g->retried, "dead_letters", (json_int_t)g->dead_letters,
+	    "expired", (json_int_t)g->expired,
 	    "queues", queues, "members", members);
 }
 

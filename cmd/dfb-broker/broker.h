@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/timer.h"
+#include "timer.h"
 #include "net/sock.h"
 #include "store/block.h"
 #include "wire/proto.h"
@@ -30,7 +31,8 @@ struct dfb_worker;
 struct json_t;
 
 /* Tables of the store, in the order of their names in main.c. */
-enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_LETTERS };
+enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_LETTERS,
+	T_TIMERS, T_TIMER_IDS, T_TIMER_COUNTS };
 
 /* ---- topics and queues ---- */
 
@@ -128,8 +130,12 @@ struct topic {
 	bool watched;            /* looked up at the name servers */
 	bool dead;               /* deleted; freed when no job refers to it */
 	uint64_t in, out, expired, orphaned, dead_letters;
+	uint64_t scheduled;        /* messages that are not due yet */
+	bool scheduled_dirty;      /* in the list of those whose count is to be stored */
+	uint64_t expired_told;     /* what the log knows of expired */
 	RB_ENTRY(topic) node;
 	TAILQ_ENTRY(topic) grave;
+	STAILQ_ENTRY(topic) scheduled_link;
 };
 RB_HEAD(topic_tree, topic);
 TAILQ_HEAD(topic_list, topic);
@@ -202,7 +208,7 @@ struct group {
 	struct sub_list subs;
 	unsigned nsubs;
 	struct cursor **cursors;   /* one per queue, at the queue's slot */
-	uint64_t settled, redelivered, retried, dead_letters;
+	uint64_t settled, redelivered, retried, dead_letters, expired, expired_told;
 	TAILQ_ENTRY(group) link;
 };
 
@@ -214,6 +220,7 @@ struct producer {
 	uint32_t epoch;
 	uint64_t taken;            /* highest number taken */
 	uint64_t committed;        /* highest confirmed */
+	uint64_t scheduled;        /* highest of a scheduled message: never confirmed when taken */
 	uint64_t used_ms;          /* wall, for forgetting it */
 	struct stream *stream;     /* of the current session */
 	bool dirty, stored, finished;
@@ -299,7 +306,7 @@ struct counters {
 	uint64_t sessions, frames, malformed, puts, duplicates, refused, confirms,
 	    deliveries, acks, nacks, stale_acks, calls, answers, late_replies,
 	    expired, orphaned, commits, committed_blocks, committed_bytes,
-	    dead_letters, dropped_segments;
+	    dead_letters, dropped_segments, scheduled, fired, cancelled;
 };
 
 struct broker {
@@ -346,6 +353,9 @@ struct broker {
 	struct call **calls;
 	uint32_t ncalls, free_call, call_generation;
 	size_t live_calls;
+
+	struct timers timers;
+	uint64_t expired_told, expired_look; /* what the log knows, and since when (mono ms) */
 
 	struct batch_job *pending; /* what goes with the next commit */
 	bool committing, urgent;
@@ -467,6 +477,12 @@ void producer_settled(struct broker *, struct producer *, uint64_t seq);
 void handle_put(struct broker *, struct session *, const struct dfb_proto *);
 /* Why the broker takes no messages for a topic now; NULL: it does. */
 const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
+/* The same, only for want of room: also what was taken before may have to wait. */
+const char *broker_lacks_room(struct broker *, const struct topic *, uint32_t *wait_ms);
+
+/* expiry.c */
+void expiry_note(struct broker *, struct topic *, struct group *); /* group: or NULL */
+void expiry_log(struct broker *); /* at most once a second */
 
 /* group.c */
 struct group *group_find(struct topic *, const char *name);

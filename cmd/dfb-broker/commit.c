@@ -42,6 +42,7 @@ struct batch_job {
 	struct dfb_batch *batch;
 	uint64_t number;      /* in the order of commits */
 	size_t bytes;         /* of its blocks */
+	uint64_t timers;      /* changes of scheduled messages, up to this one */
 	unsigned stages;      /* that have not come back */
 	struct held **blocks;
 	size_t nblocks, blocks_cap;
@@ -303,6 +304,7 @@ finish(struct batch_job *j)
 		p->busy--;
 		producer_settled(b, p, j->producers[i].seq);
 	}
+	timers_stored(b, j->timers);
 	for (size_t i = 0; i < j->nwaiters; i++)
 		j->waiters[i].fn(b, j->waiters[i].arg);
 }
@@ -374,6 +376,7 @@ take(struct broker *b, bool sync)
 	struct batch_job *j = pending(b);
 
 	gather(b, j);
+	j->timers = timers_gather(b, j->batch);
 	b->pending = NULL;
 	j->number = ++b->last_batch;
 	j->sync = sync;

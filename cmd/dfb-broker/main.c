@@ -37,7 +37,7 @@ static const struct dfb_opt options[] = {
 };
 
 static const char *const tables[] = { "meta", "topics", "queues", "groups", "offsets",
-	"producers", "letters", NULL };
+	"producers", "letters", "timers", "timer_ids", "timer_counts", NULL };
 
 /* Static: its tables live as long as the process. */
 static struct broker broker;
@@ -185,6 +185,7 @@ release(struct broker *b, struct dfb_daemon *d, int status)
 			status = DFB_IOERR;
 		}
 	}
+	timers_free(b);
 	RB_FOREACH_SAFE(p, producer_tree, &b->producers, pn)
 		producer_free(b, p);
 	RB_FOREACH_SAFE(t, topic_tree, &b->topics, tn) {

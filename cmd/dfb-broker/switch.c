@@ -172,6 +172,8 @@ before_sleep(void *arg)
 	struct broker *b = arg;
 
 	tick(b);
+	if (b->timers.wake)
+		timers_turn(b);
 	commit_if_due(b);
 	if (!TAILQ_EMPTY(&b->ready))
 		deliver_all(b);
@@ -236,6 +238,7 @@ switch_run(struct broker *b)
 		return -1;
 	dfb_loop_before_sleep(b->loop, before_sleep, b);
 	upkeep_start(b);
+	timers_load(b);
 	return 0;
 }
 

@@ -201,6 +201,7 @@ topic_delete(struct broker *b, struct topic *t)
 		while ((c = RB_MIN(call_tree, &t->queues[i]->calls)) != NULL)
 			call_end(b, c, DFB_NOBODY, "the topic was deleted");
 	delete_rows(b, t);
+	timers_forget_topic(b, t);
 	RB_REMOVE(topic_tree, &b->topics, t);
 	b->ntopics--;
 	b->by_id[t->id] = NULL;
