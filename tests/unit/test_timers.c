@@ -4,6 +4,7 @@
  * told which, nothing is fired early, and what is due at once is in order.
  */
 #include "dfb-broker/broker.h"
+#include "dfb-broker/lane.h"
 #include "net/loop.h"
 #include "store/store.h"
 #include "wire/record.h"
