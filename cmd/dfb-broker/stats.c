@@ -70,6 +70,7 @@ admin_drain(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 			for (uint32_t i = 0; i < t->nqueues && !group_is_internal(g); i++)
 				left += queue_count(t->queues[i], g->cursors[i]->low,
 				    t->queues[i]->next);
-	return json_pack("{s:s, s:b, s:I, s:I}", "broker", b->cf.name, "draining",
-	    b->draining, "left", (json_int_t)left, "calls", (json_int_t)b->live_calls);
+	return json_pack("{s:s, s:b, s:I, s:I, s:I}", "broker", b->cf.name, "draining",
+	    b->draining, "left", (json_int_t)left, "calls", (json_int_t)b->live_calls,
+	    "scheduled", (json_int_t)b->timers.count);
 }
