@@ -56,6 +56,7 @@ struct dfb_msg {
 	struct dfb_id id;     /* all zero: sending makes one */
 	uint64_t born_ms;     /* when it was made, Unix time; 0: now */
 	uint64_t expires_ms;  /* not delivered after this Unix time; 0: never */
+	uint64_t due_ms;      /* not delivered before this Unix time; 0: at once */
 	const void *key;      /* at most 255 bytes; messages with the same key */
 	size_t key_len;       /*   keep their order */
 	const void *headers;  /* as dfb_headers_add() builds them */

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 #include "letters.h"
 #include "limits.h"

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "broker.h"
+#include "disk.h"
 #include "gray.h"
 #include "lane.h"
 #include "limits.h"
@@ -18,13 +19,20 @@
 const char *
 broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 {
-	static char why[128];
-
 	*wait_ms = 1000;
 	if (t->set.sends_paused_ms != 0)
 		return PAUSED;
 	if (b->draining || b->stopping)
 		return "the broker is draining";
+	return broker_lacks_room(b, t, wait_ms);
+}
+
+const char *
+broker_lacks_room(struct broker *b, const struct topic *t, uint32_t *wait_ms)
+{
+	static char why[128];
+
+	*wait_ms = 1000;
 	if (t->set.durability == DFB_MEMORY) {
 		if (b->memory_used <= MEMORY_MAX)
 			return NULL;
@@ -51,8 +59,17 @@ check(const struct topic *t, const struct dfb_record *r, char *why, size_t size)
 		    "%u", r->body_len, t->name, t->set.max_body);
 		return DFB_BADINPUT;
 	}
-	if ((r->flags & (DFB_R_CALL | DFB_R_DUE)) != 0) {
-		snprintf(why, size, "calls and scheduled messages cannot be put");
+	if ((r->flags & DFB_R_CALL) != 0) {
+		snprintf(why, size, "calls cannot be put");
+		return DFB_BADINPUT;
+	}
+	if ((r->flags & DFB_R_DUE) != 0 && t->set.durability == DFB_MEMORY) {
+		snprintf(why, size, "topic '%s' is in memory, which does not schedule: "
+		    "send to a durable one", t->name);
+		return DFB_BADINPUT;
+	}
+	if ((r->flags & DFB_R_DUE) != 0 && r->expires != 0 && r->expires <= r->due) {
+		snprintf(why, size, "it expires before it is due");
 		return DFB_BADINPUT;
 	}
 	if (r->headers_len != 0 && !dfb_headers_valid(r->headers, r->headers_len)) {
@@ -79,7 +96,8 @@ well_formed(const struct dfb_m_put *r)
 static bool
 gray_says_no(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec)
 {
-	const struct gray *r = TAILQ_EMPTY(&st->producer->topic->gray) ? NULL :
+	const struct gray *r = TAILQ_EMPTY(&st->producer->topic->gray) ||
+	    rec->due > b->wall ? NULL : /* its lane is chosen when it is due */
 	    gray_refuses(st->producer->topic, rec);
 
 	if (r != NULL)
@@ -95,15 +113,27 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 	struct dfb_record rec;
 	uint64_t seq = r->seq;
 	enum dfb_status status;
+	unsigned scheduled = 0;
 	char why[256];
 
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
 		if (gray_says_no(b, st, seq, &rec))
 			return false;
-		if ((status = check(st->producer->topic, &rec, why, sizeof why)) != DFB_OK) {
+		status = check(st->producer->topic, &rec, why, sizeof why);
+		if (status == DFB_OK && rec.due > b->wall && ++scheduled > TIMERS_ATOMIC_MAX) {
+			status = DFB_BADINPUT;
+			snprintf(why, sizeof why, "at most %u scheduled messages can be "
+			    "stored as one", TIMERS_ATOMIC_MAX);
+		}
+		if (status != DFB_OK) {
 			stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
 			return false;
 		}
+	}
+	if (scheduled != 0 && !timers_may_change(b)) {
+		stream_refuse(b, st, st->producer->taken + 1, DFB_REFUSE_STREAM, DFB_AGAIN,
+		    5, "the disk is behind");
+		return false;
 	}
 	return true;
 }
@@ -140,7 +170,8 @@ all_admitted(struct broker *b, struct session *s, struct stream *st,
 	bool may = true;
 
 	while (may && dfb_record_next(&p, end, &rec) == 1)
-		may = breaker_choose(b, queue_choose(t, &rec), &rec, &no) != NULL;
+		may = rec.due > b->wall ||
+		    breaker_choose(b, queue_choose(t, &rec), &rec, &no) != NULL;
 	if (may && t->limited)
 		may = flow_take(b, s, t, r->count, r->records.len, &no);
 	if (!may)
@@ -170,7 +201,8 @@ taken(struct broker *b, struct stream *st)
 	if (t->set.durability != DFB_COMMIT) {
 		/* Taken is confirmed, unless the disk falls behind: then storing is
 		 * what slows the sender down. */
-		if (t->set.durability == DFB_MEMORY || b->pending_bytes < PENDING_SOFT) {
+		if ((t->set.durability == DFB_MEMORY || b->pending_bytes < PENDING_SOFT) &&
+		    p->scheduled <= p->committed) {
 			p->committed = p->taken;
 			stream_confirm_later(b, st);
 		}
@@ -179,6 +211,43 @@ taken(struct broker *b, struct stream *st)
 	}
 	if (t->set.durability != DFB_MEMORY)
 		commit_dirty_producer(b, p);
+}
+
+/* Where a record goes: *q, or NULL: it waits until it is due.  false: refused, and told. */
+static bool
+place(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *r,
+    bool atomic, struct queue **q)
+{
+	struct topic *t = st->producer->topic;
+	struct refusal no = { .wait_ms = 5, .why = "the disk is behind" };
+
+	*q = NULL;
+	if (r->due > b->wall) {
+		if (atomic || (timers_may_change(b) && (!t->limited ||
+		    flow_take(b, st->session, t, 1, r->size, &no))))
+			return true;
+	} else {
+		*q = queue_choose(t, r);
+		if (put_is_plain(*q) || (*q = atomic ? admitted(b, *q, r) :
+		    put_place(b, st->session, *q, r, &no)) != NULL)
+			return true;
+	}
+	stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, "%s", no.why);
+	return false;
+}
+
+/* One record, into a queue or until it is due.  -1: no memory. */
+static int
+store(struct broker *b, struct producer *pr, uint64_t seq, struct queue *q,
+    const struct dfb_record *r, const uint8_t *rec)
+{
+	if (q == NULL) {
+		pr->scheduled = seq;
+		return timer_put(b, pr->topic, r, rec);
+	}
+	return queue_append(b, q, rec, r->size,
+	    (r->flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN, NULL) ==
+	    UINT64_MAX ? -1 : 0;
 }
 
 void
@@ -194,7 +263,6 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 	const char *busy;
 	uint32_t wait_ms;
 	bool any = false, atomic;
-	struct refusal no;
 	struct queue *q;
 	char why[256];
 
@@ -233,17 +301,10 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 			break;
 		if (gray_says_no(b, st, seq, &rec))
 			break;
-		q = queue_choose(pr->topic, &rec);
-		if (!put_is_plain(q) && (q = atomic ? admitted(b, q, &rec) :
-		    put_place(b, s, q, &rec, &no)) == NULL) {
-			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN,
-			    no.wait_ms, "%s", no.why);
+		if (!place(b, st, seq, &rec, atomic, &q))
 			break;
-		}
-		if (queue_append(b, q, p - rec.size,
-		    rec.size, (rec.flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN,
-		    NULL) == UINT64_MAX) {
-			/* A frame that must be all or nothing cannot stop half-way. */
+		/* A frame that must be all or nothing cannot stop half-way. */
+		if (store(b, pr, seq, q, &rec, p - rec.size) == -1) {
 			if (atomic)
 				fail_stop(b, "no memory for messages");
 			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 1000,

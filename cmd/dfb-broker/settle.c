@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 
 #define CLOCK_STEP_MS 5 /* the coarse clock may be behind by that much */

@@ -16,4 +16,10 @@ broker_init(struct broker *b)
 	STAILQ_INIT(&b->dirty_queues);
 	STAILQ_INIT(&b->dirty_producers);
 	STAILQ_INIT(&b->confirms);
+	RB_INIT(&b->timers.near);
+	RB_INIT(&b->timers.gone);
+	STAILQ_INIT(&b->timers.fresh);
+	STAILQ_INIT(&b->timers.going);
+	STAILQ_INIT(&b->timers.dirty);
+	STAILQ_INIT(&b->timers.reads);
 }

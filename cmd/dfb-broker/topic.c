@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "gray.h"
 #include "lane.h"
 #include "limits.h"
@@ -204,6 +205,7 @@ topic_delete(struct broker *b, struct topic *t)
 		while ((c = RB_MIN(call_tree, &t->queues[i]->calls)) != NULL)
 			call_end(b, c, DFB_NOBODY, "the topic was deleted");
 	delete_rows(b, t);
+	timers_forget_topic(b, t);
 	RB_REMOVE(topic_tree, &b->topics, t);
 	b->ntopics--;
 	b->by_id[t->id] = NULL;
