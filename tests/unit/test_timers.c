@@ -5,7 +5,9 @@
  */
 #include "dfb-broker/broker.h"
 #include "dfb-broker/disk.h"
+#include "dfb-broker/expiry.h"
 #include "dfb-broker/lane.h"
+#include "dfb-broker/limits.h"
 #include "net/loop.h"
 #include "store/store.h"
 #include "wire/record.h"
