@@ -252,7 +252,8 @@ load_all(struct broker *b)
 	    place_queues(&l) != 0 ||
 	    dfb_store_scan(s, T_GROUPS, load_group, &l) != 0 ||
 	    dfb_store_scan(s, T_OFFSETS, load_offset, &l) != 0 ||
-	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0)
+	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0 ||
+	    ids_load(b, T_IDS) != 0 || ids_load(b, T_CALLS) != 0)
 		return -1;
 	pass_gaps(b);
 	log_event(DFB_LOG_INFO, "loaded", "topics=%zu producers=%zu clean=%s", b->ntopics,

@@ -41,7 +41,7 @@ broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 
 /* What is wrong with a record for this topic: DFB_OK, or a status and why. */
 static enum dfb_status
-check(const struct topic *t, const struct dfb_record *r, char *why, size_t size)
+check(const struct topic *t, const struct dfb_record *r, bool once, char *why, size_t size)
 {
 	if (r->body_len > t->set.max_body) {
 		snprintf(why, size, "a body of %zu bytes is too large: topic '%s' takes "
@@ -54,6 +54,11 @@ check(const struct topic *t, const struct dfb_record *r, char *why, size_t size)
 	}
 	if (r->headers_len != 0 && !dfb_headers_valid(r->headers, r->headers_len)) {
 		snprintf(why, size, "malformed headers");
+		return DFB_BADINPUT;
+	}
+	if (once && t->set.dedup_ms == 0) {
+		snprintf(why, size, "topic '%s' does not remember ids (dedup_ms is 0)",
+		    t->name);
 		return DFB_BADINPUT;
 	}
 	return DFB_OK;
@@ -90,14 +95,17 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 {
 	const uint8_t *p = r->records.p, *end = p + r->records.len;
 	struct dfb_record rec;
+	bool once = (r->flags & DFB_PUT_ONCE) != 0;
 	uint64_t seq = r->seq;
 	enum dfb_status status;
 	char why[256];
 
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
-		if (gray_says_no(b, st, seq, &rec))
+		if (!(once && once_find(b, st->producer->topic, &rec.id) != NULL) &&
+		    gray_says_no(b, st, seq, &rec))
 			return false;
-		if ((status = check(st->producer->topic, &rec, why, sizeof why)) != DFB_OK) {
+		if ((status = check(st->producer->topic, &rec, once, why, sizeof why)) !=
+		    DFB_OK) {
 			stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
 			return false;
 		}
@@ -127,58 +135,84 @@ taken(struct broker *b, struct stream *st)
 		commit_dirty_producer(b, p);
 }
 
-void
-handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
+/* Append a record, unless its id is known.  false: no memory. */
+static bool
+append(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec,
+    const uint8_t *bytes, bool once)
 {
-	const struct dfb_m_put *r = &m->put;
-	struct stream *st = stream_find(s, r->stream);
+	struct topic *t = st->producer->topic;
+	const struct known *k = once ? once_find(b, t, &rec->id) : NULL;
+	struct queue *q;
+	uint64_t offset;
+
+	if (k != NULL) {
+		b->n.known++;
+		session_send(b, st->session, &(struct dfb_proto){ .type = DFB_M_KNOWN,
+		    .known = { .stream = st->handle, .seq = seq, .queue = k->queue,
+		    .offset = k->offset } });
+		/* Confirmed behind the first one, if that is on its way. */
+		if (t->set.durability == DFB_COMMIT)
+			commit_batch(b, true);
+		return true;
+	}
+	q = queue_choose(t, rec);
+	offset = queue_append(b, q, bytes, rec->size,
+	    (rec->flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN, NULL);
+	if (offset == UINT64_MAX)
+		return false;
+	if (once)
+		once_add(b, q, &rec->id, offset);
+	b->n.puts++;
+	return true;
+}
+
+bool
+put_take(struct broker *b, struct stream *st, const struct dfb_m_put *r, bool looked)
+{
 	const uint8_t *p = r->records.p, *end = p + r->records.len;
-	struct producer *pr;
+	bool any = false, once = (r->flags & DFB_PUT_ONCE) != 0;
+	struct producer *pr = st->producer;
+	enum dfb_status status = DFB_OK;
 	struct dfb_record rec;
 	uint64_t seq = r->seq;
-	enum dfb_status status = DFB_OK;
 	const char *busy;
 	uint32_t wait_ms;
-	bool any = false;
 	char why[256];
 
-	if (st == NULL)
-		return; /* refused before, or gone with its topic: it was told */
-	pr = st->producer;
-	if (well_formed(r) == -1 || seq == 0) {
-		session_error(b, s, m->req, DFB_PROTO, "malformed records");
-		session_kill(b, s);
-		b->n.malformed++;
-		return;
-	}
 	if (seq > pr->taken + 1)
-		return; /* something before it was refused, and told */
+		return true; /* something before it was refused, and told */
 	if (seq + r->count <= pr->taken + 1) {
 		/* All were taken: a resend. */
 		b->n.duplicates += r->count;
 		if (pr->committed >= seq)
 			stream_confirm_later(b, st);
-		return;
+		return true;
 	}
 	if ((busy = broker_refuses(b, pr->topic, &wait_ms)) != NULL) {
 		stream_refuse(b, st, pr->taken + 1, DFB_REFUSE_STREAM, DFB_AGAIN,
 		    wait_ms, "%s", busy);
-		return;
+		return true;
 	}
 	if ((r->flags & DFB_PUT_ATOMIC) != 0 && !all_acceptable(b, st, r))
-		return;
+		return true;
+	if (once && r->count > ONCE_FRAME_MAX) {
+		stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, DFB_BADINPUT, 0,
+		    "more than %d messages with ids in a frame", ONCE_FRAME_MAX);
+		return true;
+	}
+	if (once && !once_ready(b, st, r, looked))
+		return false;
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
 		if (seq <= pr->taken) {
 			b->n.duplicates++;
 			continue;
 		}
-		if ((status = check(pr->topic, &rec, why, sizeof why)) != DFB_OK)
+		if ((status = check(pr->topic, &rec, once, why, sizeof why)) != DFB_OK)
 			break;
-		if (gray_says_no(b, st, seq, &rec))
+		if (!(once && once_find(b, pr->topic, &rec.id) != NULL) &&
+		    gray_says_no(b, st, seq, &rec))
 			break;
-		if (queue_append(b, queue_choose(pr->topic, &rec), p - rec.size,
-		    rec.size, (rec.flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN,
-		    NULL) == UINT64_MAX) {
+		if (!append(b, st, seq, &rec, p - rec.size, once)) {
 			/* A frame that must be all or nothing cannot stop half-way. */
 			if ((r->flags & DFB_PUT_ATOMIC) != 0)
 				fail_stop(b, "no memory for messages");
@@ -188,10 +222,29 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 		}
 		pr->taken = seq;
 		any = true;
-		b->n.puts++;
 	}
 	if (status != DFB_OK)
 		stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
 	if (any)
 		taken(b, st);
+	return true;
+}
+
+void
+handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
+{
+	const struct dfb_m_put *r = &m->put;
+	struct stream *st = stream_find(s, r->stream);
+
+	if (st == NULL)
+		return; /* refused before, or gone with its topic: it was told */
+	if (well_formed(r) == -1 || r->seq == 0) {
+		session_error(b, s, m->req, DFB_PROTO, "malformed records");
+		session_kill(b, s);
+		b->n.malformed++;
+		return;
+	}
+	/* What waits keeps its order. */
+	if (!STAILQ_EMPTY(&st->waiting) || !put_take(b, st, r, false))
+		once_hold(b, st, r);
 }

@@ -9,6 +9,7 @@
 #define WHY_SIZE 256
 #define QUEUES_MAX 1023
 #define DELAY_MAX ((json_int_t)86400000)
+#define DEDUP_MAX_MS (UINT64_C(366) * 86400000)
 
 static const char *const durabilities[] = { "commit", "async", "memory" };
 
@@ -19,13 +20,14 @@ settings_to_json(const struct settings *s)
 
 	for (unsigned i = 0; i < BACKOFFS && s->backoff_ms[i] != 0; i++)
 		json_array_append_new(backoff, json_integer((json_int_t)s->backoff_ms[i]));
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 	    "durability", durabilities[s->durability],
 	    "queues_min", (json_int_t)s->queues_min, "queues_max", (json_int_t)s->queues_max,
 	    "grow_ms", (json_int_t)s->grow_ms, "shrink_ms", (json_int_t)s->shrink_ms,
 	    "max_body", (json_int_t)s->max_body,
 	    "retries", (json_int_t)s->retries,
-	    "retention_ms", (json_int_t)s->retention_ms, "backoff_ms", backoff);
+	    "retention_ms", (json_int_t)s->retention_ms,
+	    "dedup_ms", (json_int_t)s->dedup_ms, "backoff_ms", backoff);
 }
 
 static int
@@ -108,6 +110,9 @@ settings_from_json(struct settings *s, json_t *j, char *why)
 	if (rc != -1 && (rc = number(j, "retention_ms", 0, (json_int_t)3650 * 86400000, &n,
 	    why)) == 1)
 		s->retention_ms = (uint64_t)n;
+	if (rc != -1 && (rc = number(j, "dedup_ms", 0, (json_int_t)DEDUP_MAX_MS, &n,
+	    why)) == 1)
+		s->dedup_ms = (uint64_t)n;
 	if (rc == -1)
 		return -1;
 	if ((v = json_object_get(j, "durability")) != NULL && durability(s, v, why) == -1)

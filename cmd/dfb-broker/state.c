@@ -16,4 +16,7 @@ broker_init(struct broker *b)
 	STAILQ_INIT(&b->dirty_queues);
 	STAILQ_INIT(&b->dirty_producers);
 	STAILQ_INIT(&b->confirms);
+	TAILQ_INIT(&b->crowded);
+	TAILQ_INIT(&b->looks);
+	STAILQ_INIT(&b->sweeps);
 }

@@ -173,6 +173,8 @@ before_sleep(void *arg)
 
 	tick(b);
 	commit_if_due(b);
+	if (!TAILQ_EMPTY(&b->crowded))
+		once_room(b);
 	if (!TAILQ_EMPTY(&b->ready))
 		deliver_all(b);
 	if (!STAILQ_EMPTY(&b->answering))

@@ -26,7 +26,7 @@ settings_default(struct settings *s)
 	*s = (struct settings){ .durability = DFB_COMMIT, .queues_min = 1,
 		.queues_max = LANE_QUEUES_MAX,
 		.max_body = DFB_BODY_MAX_DEFAULT, .retries = 3,
-		.retention_ms = UINT64_C(7) * 86400000,
+		.retention_ms = UINT64_C(7) * 86400000, .dedup_ms = 86400000,
 		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 } };
 }
 
@@ -95,6 +95,8 @@ topic_new(struct broker *b, const char *name, uint32_t id, const struct settings
 	TAILQ_INIT(&t->lanes);
 	TAILQ_INIT(&t->moves);
 	TAILQ_INIT(&t->gray);
+	ids_init(&t->sent, T_IDS, id);
+	ids_init(&t->called, T_CALLS, id);
 	if ((l = lane_new(t, 0, "")) == NULL || lane_add(b, t, l, queues) == -1 ||
 	    remember_id(b, t) == -1) {
 		topic_free(b, t);
@@ -201,6 +203,7 @@ topic_delete(struct broker *b, struct topic *t)
 		while ((c = RB_MIN(call_tree, &t->queues[i]->calls)) != NULL)
 			call_end(b, c, DFB_NOBODY, "the topic was deleted");
 	delete_rows(b, t);
+	ids_remove_all(b, t);
 	RB_REMOVE(topic_tree, &b->topics, t);
 	b->ntopics--;
 	b->by_id[t->id] = NULL;
@@ -250,6 +253,8 @@ topic_free(struct broker *b, struct topic *t)
 		gray_free(t, TAILQ_FIRST(&t->gray));
 	while (!TAILQ_EMPTY(&t->lanes))
 		lane_free(t, TAILQ_FIRST(&t->lanes));
+	ids_free(b, &t->sent);
+	ids_free(b, &t->called);
 	free(t->queues);
 	free(t);
 }

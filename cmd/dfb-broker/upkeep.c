@@ -213,6 +213,7 @@ done(struct dfb_job *job)
 		return;
 	drop_segment(b);
 	forget_producers(b);
+	ids_upkeep(b);
 	dfb_loop_timer(b->loop, &b->keep, b->cf.keep_ms);
 }
 

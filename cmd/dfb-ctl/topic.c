@@ -7,7 +7,7 @@
 #include "wire/proto.h"
 
 enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OPT_RETENTION,
-	OPT_RETRIES, OPT_BACKOFF, OPT_IF_MISSING, OPT_GROW, OPT_SHRINK };
+	OPT_RETRIES, OPT_BACKOFF, OPT_IF_MISSING, OPT_GROW, OPT_SHRINK, OPT_DEDUP };
 
 #define QUEUES_MAX 1023
 
@@ -17,6 +17,7 @@ enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OP
 	{ OPT_SHRINK, "shrink-delay", "TIME", "when queues without an instance go" }, \
 	{ OPT_MAX_BODY, "max-body", "SIZE", "the longest message" }, \
 	{ OPT_RETENTION, "retention", "TIME", "keep what is consumed so long" }, \
+	{ OPT_DEDUP, "dedup", "TIME", "know ids of messages and calls so long" }, \
 	{ OPT_RETRIES, "retries", "N", "deliveries before the dead letters" }, \
 	{ OPT_BACKOFF, "backoff", "T1,T2,...", "the time before each further delivery" }
 #define BROKER_OPTION \
@@ -107,6 +108,7 @@ option(struct ctl *c, int letter)
 	case OPT_SHRINK: set(c, "shrink_ms", dfb_opt_duration(o)); break;
 	case OPT_MAX_BODY: set(c, "max_body", dfb_opt_size(o, 0, DFB_BODY_MAX_LIMIT)); break;
 	case OPT_RETENTION: set(c, "retention_ms", dfb_opt_duration(o)); break;
+	case OPT_DEDUP: set(c, "dedup_ms", dfb_opt_duration(o)); break;
 	case OPT_RETRIES: set(c, "retries", dfb_opt_count(o, 1, 1000)); break;
 	case OPT_BACKOFF: set_backoff(c); break;
 	case OPT_DURABILITY:
@@ -255,6 +257,7 @@ print_settings(const json_t *e)
 	json_array_foreach(json_object_get(s, "backoff_ms"), i, v)
 		printf("%s%s", i != 0 ? "," : "",
 		    dfb_format_duration((uint64_t)json_integer_value(v), time));
+	printf(", ids known %s", dfb_format_duration((uint64_t)ctl_int(s, "dedup_ms"), time));
 	if (ctl_int(s, "queues_min") == ctl_int(s, "queues_max"))
 		printf(", %lld queues\n", (long long)ctl_int(s, "queues_min"));
 	else

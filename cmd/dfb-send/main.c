@@ -14,6 +14,7 @@
 #include "net/sock.h"
 
 #define LETTER_NO_WAIT 901
+#define LETTER_ONCE 902
 #define WINDOW_MAX 10000000
 
 static const struct dfb_opt table[] = {
@@ -23,6 +24,7 @@ static const struct dfb_opt table[] = {
 	{ 'A', "all-or-nothing", NULL, "all messages are stored, or none" },
 	DFB_FRAMING_OPTIONS,
 	{ 'm', "message", "TEXT", "send TEXT, one message" },
+	{ LETTER_ONCE, "once", NULL, "with -J: what has an id that is known is not stored again" },
 	{ LETTER_NO_WAIT, "no-wait", NULL, "fail with 75 rather than wait for the broker" },
 	DFB_TOOL_OPTIONS,
 	{ 0, NULL, NULL, NULL },
@@ -71,6 +73,9 @@ options(struct args *a, struct send *s, struct dfb_opts *o, int argc, char **arg
 				dfb_usage(o, "-m more than once");
 			a->text = o->arg;
 			break;
+		case LETTER_ONCE:
+			s->once = true;
+			break;
 		case LETTER_NO_WAIT:
 			a->producer.no_wait = true;
 			break;
@@ -79,6 +84,9 @@ options(struct args *a, struct send *s, struct dfb_opts *o, int argc, char **arg
 		}
 	}
 	s->one = s->options.has_id;
+	if (s->once && !s->one && a->framing != DFB_FRAMING_JSON)
+		dfb_usage(o, "--once goes by ids: give -J, with an id in each line, or -i");
+	a->producer.once = s->once = s->once || s->one;
 	if (optind == argc)
 		dfb_usage(o, "no destination: a topic like A10-payments, or a service");
 	a->producer.dest = argv[optind++];
@@ -104,6 +112,16 @@ on_failed(void *arg, uint64_t n, enum dfb_status st, const char *why)
 		dfb_report_message(&s->report, n, st, why);
 	else if (s->report.status == DFB_OK) /* of all; once is enough */
 		dfb_report_at(&s->report, 0, DFB_REPORT_WHOLE, st, why);
+}
+
+static void
+on_known(void *arg, uint64_t n, uint32_t queue, uint64_t offset)
+{
+	struct send *s = arg;
+
+	s->known++;
+	log_debug("message %llu: already stored, queue %u offset %llu",
+	    (unsigned long long)n, queue, (unsigned long long)offset);
 }
 
 /* The first signal winds up, the second ends. */
@@ -187,6 +205,7 @@ main(int argc, char **argv)
 	s.dfb = dfb_tool_open(&a.tool, &o);
 	dfb_net_direct(dfb_client_net(s.dfb));
 	a.producer.failed = on_failed;
+	a.producer.known = on_known;
 	a.producer.arg = &s;
 	if ((st = dfb_producer_open(s.dfb, &a.producer, &s.producer)) != DFB_OK) {
 		log_errx("%s", dfb_error(s.dfb));

@@ -20,6 +20,8 @@ struct send {
 	uint64_t ttl_ms;         /* 0: never expires */
 	bool one;                /* a second message is an error */
 	bool atomic;             /* all or none */
+	bool once;               /* each message has an id to be known by */
+	uint64_t known;          /* messages that were there */
 	bool interrupted;        /* set by a signal: wind up */
 };
 

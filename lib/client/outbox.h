@@ -29,6 +29,7 @@ struct dfb_outbox {
 	size_t bytes;               /* of the frames */
 	size_t hint;                /* how large the last frame became */
 	bool atomic;                /* a frame is closed by _cut_frame only */
+	bool once;                  /* to be set by the user: frames say so */
 };
 
 void dfb_outbox_init(struct dfb_outbox *, bool atomic);
@@ -46,6 +47,9 @@ void dfb_outbox_cut_frame(struct dfb_outbox *);
 /* Send what is not sent, as frames of this stream (an atomic outbox: closed frames).
  * 0; -1: the connection takes no more now (errno). */
 int dfb_outbox_send(struct dfb_outbox *, struct dfb_conn *, uint32_t stream);
+
+/* The number that the user has for number seq on the wire (undecided); 0: none. */
+uint64_t dfb_outbox_number(const struct dfb_outbox *, uint64_t seq);
 
 /* All up to seq are decided (base <= seq < sent_end). */
 void dfb_outbox_confirm(struct dfb_outbox *, uint64_t seq);

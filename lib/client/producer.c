@@ -53,6 +53,7 @@ dfb_producer_open(struct dfb *d, const struct dfb_producer_config *cf,
 		p->cf.window_bytes = WINDOW_BYTES;
 	p->max_body = DFB_BODY_MAX_LIMIT;
 	dfb_outbox_init(&p->out, cf->atomic);
+	p->out.once = cf->once;
 	dfb_id_random(&p->id);
 	p->work = (struct dfb_work){ .fn = dfb_stream_serve, .arg = p };
 	p->timer = (struct dfb_timer){ .fn = on_timer, .arg = p };

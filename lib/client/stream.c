@@ -42,7 +42,8 @@ best(struct dfb_producer *p)
 {
 	const struct dfb_dest *t = p->watch.dest;
 	const struct dfb_route *found = NULL;
-	uint64_t hash = dfb_hash(&p->id, sizeof p->id);
+	/* Ids are known by one broker alone: it has to be the same each time. */
+	uint64_t hash = p->cf.once ? 0 : dfb_hash(&p->id, sizeof p->id);
 	unsigned least = UINT32_MAX;
 
 	for (size_t i = 0, end; i < t->n; i = end) {
@@ -233,6 +234,19 @@ on_confirm(struct dfb_producer *p, uint64_t seq)
 	return true;
 }
 
+static bool
+on_known(struct dfb_producer *p, const struct dfb_m_known *m)
+{
+	uint64_t n;
+
+	if (!p->cf.once || m->seq >= p->out.sent_end)
+		return false;
+	if (m->seq >= p->out.base && p->cf.known != NULL &&
+	    (n = dfb_outbox_number(&p->out, m->seq)) != 0)
+		p->cf.known(p->cf.arg, n, m->queue, m->offset);
+	return true;
+}
+
 static void
 hold(struct dfb_producer *p, uint32_t wait_ms, const char *reason)
 {
@@ -336,6 +350,8 @@ dfb_stream_frame(void *arg, const struct dfb_proto *m)
 		    m->producing.max_body : DFB_BODY_MAX_LIMIT;
 		return m->producing.committed < p->out.base ||
 		    on_confirm(p, m->producing.committed);
+	case DFB_M_KNOWN:
+		return on_known(p, &m->known);
 	case DFB_M_CONFIRM:
 		return on_confirm(p, m->confirm.seq);
 	case DFB_M_REFUSE:

@@ -94,6 +94,8 @@ WRAP(int, dfb_store_flush, void) { return 0; }
 WRAP(int, dfb_store_read, void) { return 0; }
 WRAP(int, dfb_store_extent, void) { return 0; }
 WRAP(int, dfb_store_seek, void) { return 0; }
+WRAP(int, dfb_store_get, void) { return 0; }
+WRAP(int, dfb_store_keys, void) { return 0; }
 WRAP(size_t, dfb_store_segments, void) { return 0; }
 WRAP(int, dfb_store_checkpoint, void) { return 0; }
 WRAP(int, dfb_store_space, const struct dfb_store *s, uint64_t *left, uint64_t *total)
@@ -352,6 +354,11 @@ end(struct broker *b)
 		topic_delete(b, t);
 	quiet(b);
 	topic_bury(b);
+	ids_upkeep(b);
+	quiet(b);
+	recent_free(b);
+	need(STAILQ_EMPTY(&b->sweeps) && TAILQ_EMPTY(&b->looks) && b->filter_bytes == 0 &&
+	    b->held_put_bytes == 0 && TAILQ_EMPTY(&b->crowded));
 	need(TAILQ_EMPTY(&b->graves) && TAILQ_EMPTY(&b->cache) && b->nproducers == 0);
 	need(b->live_calls == 0 && b->cache_used == 0 && b->memory_used == 0);
 }
