@@ -280,6 +280,18 @@ enum dfb_status dfb_caller_start(struct dfb_caller *, const struct dfb_msg *,
     uint64_t timeout_ms, dfb_answer_fn *fn, void *arg);
 
 /*
+ * The same for a call that is handled once for its id (not zero; dfb(7), IDS), however
+ * often and by whomever it is made: each caller has the one answer.
+ */
+enum dfb_status dfb_caller_start_once(struct dfb_caller *, const struct dfb_msg *,
+    uint64_t timeout_ms, dfb_answer_fn *fn, void *arg);
+
+/* Ask for the answer of such a call that was made before: waits for its end; DFB_NOBODY:
+ * no broker of the destination knows the id. */
+enum dfb_status dfb_caller_collect(struct dfb_caller *, const struct dfb_id *,
+    uint64_t timeout_ms, dfb_answer_fn *fn, void *arg);
+
+/*
  * Call and wait.  On DFB_OK *reply and *reply_len are the body, to be freed
  * with free(3); otherwise dfb_error() says why.
  */

@@ -316,12 +316,34 @@ struct call {
 	struct queue *q;
 	uint64_t offset, expires;
 	bool taken;                /* a consumer has or had it */
+	/* With an id: what lies in the queue has no caller, who asks has no queue. */
+	struct asked *asked;
+	bool held;                 /* it was handed out, and not given back */
+	TAILQ_ENTRY(call) in_asked;
 	struct dfb_timer timer;
 	RB_ENTRY(call) node;
 	TAILQ_ENTRY(call) in_session;
 	uint32_t slot, next_free;
 };
 TAILQ_HEAD(call_list, call);
+
+/* A call with an id, until its end can be found in the store. */
+struct asked {
+	struct dfb_id id;
+	uint32_t topic;
+	enum { ASKED_LOOKING, ASKED_STORING, ASKED_RUNS, ASKED_ENDED, ASKED_FORGOTTEN } state;
+	struct call *run;          /* RUNS */
+	struct call_list waiters;  /* who asks */
+	struct dfb_buf record;     /* before it RUNS */
+	struct dfb_buf end;        /* its row */
+	uint64_t start, at;        /* of the row's bucket; wall ms */
+	uint64_t batch;            /* its last row is stored with it */
+	unsigned busy;             /* commits that it waits for */
+	bool over;
+	RB_ENTRY(asked) node;
+	TAILQ_ENTRY(asked) over_link;
+};
+RB_HEAD(asked_tree, asked);
 
 /* ---- sessions ---- */
 
@@ -431,6 +453,9 @@ struct broker {
 
 	struct recent recent;
 	struct look_list looks;
+	struct asked_tree asked;
+	TAILQ_HEAD(, asked) asked_over;
+	size_t asked_bytes;        /* requests and replies of them */
 	STAILQ_HEAD(, sweep) sweeps; /* buckets to remove */
 	bool sweeping;
 	size_t filter_bytes, held_put_bytes;
@@ -650,6 +675,7 @@ RB_PROTOTYPE(call_tree, call, node, call_cmp)
 int call_cmp(struct call *, struct call *);
 void handle_call(struct broker *, struct session *, const struct dfb_proto *);
 void handle_reply(struct broker *, struct session *, const struct dfb_proto *);
+void handle_collect(struct broker *, struct session *, const struct dfb_proto *);
 struct call *call_by_handle(struct broker *, uint64_t handle);
 struct call *call_at(struct queue *, uint64_t offset);
 void call_end(struct broker *, struct call *, enum dfb_status, const char *why);
@@ -657,6 +683,33 @@ void call_acked(struct broker *, struct queue *, uint64_t from, uint64_t to);
 void call_abandon(struct broker *, struct topic *); /* those that nobody can take */
 void call_forget(struct broker *, struct call *);   /* its caller is gone */
 void call_send_answers(struct broker *);
+
+/* For asked.c.  call_new: NULL: too many; the rest of it is to be filled in. */
+struct call *call_new(struct broker *);
+void call_free(struct broker *, struct call *);
+void call_answer(struct broker *, struct session *, const struct dfb_m_outcome *);
+void call_arm(struct broker *, struct call *); /* its timer, for expires */
+/* Why a topic (NULL: there is none) cannot take calls; NULL when it can. */
+const char *call_cannot_serve(struct broker *, struct topic *, enum dfb_status *);
+/* The same for the queue that a record goes to. */
+const char *call_queue(struct topic *, const struct dfb_record *, struct queue **,
+    enum dfb_status *);
+
+/* asked.c: calls with ids */
+RB_PROTOTYPE(asked_tree, asked, node, asked_cmp)
+int asked_cmp(struct asked *, struct asked *);
+/* Somebody asks, with a record, or (NULL) for what is known.  The waiter has a caller,
+ * number and expires; it is answered and freed when there is an end. */
+void asked_ask(struct broker *, struct topic *, const struct dfb_id *, struct call *waiter,
+    const uint8_t *record, size_t len);
+/* What lies in a queue is to be delivered (again): whether it must not. */
+bool asked_is_over(struct broker *, struct call *run, bool again);
+/* It ends; run is freed. */
+void asked_end(struct broker *, struct call *run, const struct dfb_m_outcome *);
+void asked_end_all(struct broker *, struct topic *); /* those that are in no queue */
+/* A consumer gave back what it had: it may be handed out again. */
+void asked_given_back(struct queue *, uint64_t from, uint64_t to);
+void asked_sweep(struct broker *);
 
 /* peek.c */
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);

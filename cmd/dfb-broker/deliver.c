@@ -143,7 +143,7 @@ send_run(struct broker *b, struct cursor *c, uint64_t offset, uint32_t count,
 
 /* Whether a record must not be delivered any more: expired, or a call that ended. */
 static bool
-is_over(struct broker *b, struct topic *t, const struct dfb_record *r)
+is_over(struct broker *b, struct topic *t, const struct dfb_record *r, bool again)
 {
 	if (r->expires != 0 && r->expires <= b->wall) {
 		struct call *call;
@@ -161,6 +161,8 @@ is_over(struct broker *b, struct topic *t, const struct dfb_record *r)
 			b->n.orphaned++;
 			return true;
 		}
+		if (call->asked != NULL && asked_is_over(b, call, again))
+			return true;
 		call->taken = true;
 	}
 	return false;
@@ -177,7 +179,7 @@ send_special(struct broker *b, struct cursor *c, uint64_t n, uint32_t tries)
 	struct dfb_record r;
 
 	for (; n > 0 && dfb_record_next(&p, end, &r) == 1; n--, o++) {
-		if (!is_over(b, c->q->topic, &r))
+		if (!is_over(b, c->q->topic, &r, o < c->high))
 			continue;
 		if (o > first)
 			send_run(b, c, first, (uint32_t)(o - first), tries, run,
@@ -250,7 +252,7 @@ send_again(struct broker *b, struct cursor *c, struct retry *r, struct dfb_block
 
 	for (uint64_t o = blk->base; dfb_record_next(&p, end, &rec) == 1; o++)
 		if (o == r->offset) {
-			if (is_over(b, c->q->topic, &rec)) {
+			if (is_over(b, c->q->topic, &rec, true)) {
 				cursor_settle(b, c, o, o + 1);
 				return;
 			}

@@ -98,6 +98,7 @@ done(struct dfb_job *job)
 	l->fn(b, l);
 	TAILQ_REMOVE(&b->looks, l, link);
 	look_free(l);
+	asked_sweep(b);
 }
 
 void

@@ -79,10 +79,12 @@ well_formed(const struct dfb_m_put *r)
 
 /* Refused now by a gray rule, and told. */
 static bool
-gray_says_no(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec)
+gray_says_no(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec,
+    bool once)
 {
-	const struct gray *r = TAILQ_EMPTY(&st->producer->topic->gray) ? NULL :
-	    gray_refuses(st->producer->topic, rec);
+	struct topic *t = st->producer->topic;
+	const struct gray *r = TAILQ_EMPTY(&t->gray) ||
+	    (once && once_find(b, t, &rec->id) != NULL) ? NULL : gray_refuses(t, rec);
 
 	if (r != NULL)
 		stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 200, GRAY_NOBODY,
@@ -101,8 +103,7 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 	char why[256];
 
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
-		if (!(once && once_find(b, st->producer->topic, &rec.id) != NULL) &&
-		    gray_says_no(b, st, seq, &rec))
+		if (gray_says_no(b, st, seq, &rec, once))
 			return false;
 		if ((status = check(st->producer->topic, &rec, once, why, sizeof why)) !=
 		    DFB_OK) {
@@ -209,8 +210,7 @@ put_take(struct broker *b, struct stream *st, const struct dfb_m_put *r, bool lo
 		}
 		if ((status = check(pr->topic, &rec, once, why, sizeof why)) != DFB_OK)
 			break;
-		if (!(once && once_find(b, pr->topic, &rec.id) != NULL) &&
-		    gray_says_no(b, st, seq, &rec))
+		if (gray_says_no(b, st, seq, &rec, once))
 			break;
 		if (!append(b, st, seq, &rec, p - rec.size, once)) {
 			/* A frame that must be all or nothing cannot stop half-way. */

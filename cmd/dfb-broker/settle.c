@@ -135,6 +135,8 @@ handle_nack(struct broker *b, struct session *s, const struct dfb_proto *m)
 		return;
 	dfb_str_copy(r->reason, why, sizeof why);
 	b->n.nacks++;
+	if (r->action == DFB_LATER || r->action == DFB_RELEASE)
+		asked_given_back(c->q, r->offset, r->offset + 1);
 	if (ends_call(b, c, r, why))
 		;
 	else if (r->action == DFB_DEAD) {

@@ -19,4 +19,6 @@ broker_init(struct broker *b)
 	TAILQ_INIT(&b->crowded);
 	TAILQ_INIT(&b->looks);
 	STAILQ_INIT(&b->sweeps);
+	RB_INIT(&b->asked);
+	TAILQ_INIT(&b->asked_over);
 }

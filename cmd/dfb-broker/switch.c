@@ -51,6 +51,7 @@ handle(struct broker *b, struct session *s, const struct dfb_proto *m)
 	case DFB_M_PUT: handle_put(b, s, m); break;
 	case DFB_M_ACK: handle_ack(b, s, m); break;
 	case DFB_M_CALL: handle_call(b, s, m); break;
+	case DFB_M_COLLECT: handle_collect(b, s, m); break;
 	case DFB_M_REPLY: handle_reply(b, s, m); break;
 	case DFB_M_NACK: handle_nack(b, s, m); break;
 	case DFB_M_PRODUCE: handle_produce(b, s, m); break;

@@ -202,6 +202,7 @@ topic_delete(struct broker *b, struct topic *t)
 	for (uint32_t i = 0; i < t->nqueues; i++)
 		while ((c = RB_MIN(call_tree, &t->queues[i]->calls)) != NULL)
 			call_end(b, c, DFB_NOBODY, "the topic was deleted");
+	asked_end_all(b, t);
 	delete_rows(b, t);
 	ids_remove_all(b, t);
 	RB_REMOVE(topic_tree, &b->topics, t);

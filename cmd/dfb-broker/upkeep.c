@@ -39,7 +39,7 @@ queue_of(struct broker *b, uint64_t id)
 	return t != NULL ? topic_queue(t, id & 0xffff) : NULL;
 }
 
-struct asked {
+struct question {
 	struct broker *b;
 	uint64_t last_ms;
 };
@@ -48,7 +48,7 @@ struct asked {
 static int
 is_needed(void *arg, uint64_t id, uint64_t next)
 {
-	struct asked *a = arg;
+	struct question *a = arg;
 	struct queue *q = queue_of(a->b, id);
 	struct group *g;
 	bool consumed = false;
@@ -140,7 +140,7 @@ drop_segment(struct broker *b)
 	size_t n = b->dropping ? 0 : dfb_store_segments(b->store, seg, SEGMENTS);
 
 	for (size_t i = 0; i < n && i < SEGMENTS; i++) {
-		struct asked a = { b, seg[i].last_ms };
+		struct question a = { b, seg[i].last_ms };
 		struct drop *d;
 		if (seg[i].current ||
 		    dfb_store_segment_queues(b->store, seg[i].number, is_needed, &a) != 0)

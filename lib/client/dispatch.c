@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/parse.h"
 #include "client/caller.h"
 #include "client/conn.h"
@@ -130,6 +131,9 @@ pick(struct dfb_caller *a, const struct dfb_call *c)
 	const struct dfb_dest *d = a->watch.dest;
 	const struct dfb_route *found = NULL;
 	unsigned least = UINT32_MAX;
+	/* An id is known by one broker alone: it has to be the same each time. */
+	uint64_t turn = c->kind == DFB_CALL_PLAIN ? a->turn :
+	    dfb_hash(&c->id, sizeof c->id);
 
 	if (c->ntried == DFB_CALL_TRIES)
 		return NULL;
@@ -139,7 +143,7 @@ pick(struct dfb_caller *a, const struct dfb_call *c)
 			;
 		for (size_t k = 0; k < end - i; k++) {
 			const struct dfb_route *r =
-			    &d->routes[i + (a->turn + k) % (end - i)];
+			    &d->routes[i + (turn + k) % (end - i)];
 			unsigned bad = badness(a, r);
 			if (bad < least && !tried(a, c, r)) {
 				least = bad;
@@ -157,7 +161,8 @@ send_batch(struct dfb_target *t)
 {
 	struct dfb_caller *a = t->caller;
 	struct dfb_proto m = { .type = DFB_M_CALL, .req = t->frame, .call = {
-		.topic = dfb_str(t->topic), .records = { t->batch.data, t->batch.len } } };
+		.topic = dfb_str(t->topic), .flags = t->once ? DFB_CALL_ONCE : 0,
+		.records = { t->batch.data, t->batch.len } } };
 	struct dfb_call *c, *next;
 
 	if (t->frame == 0)
@@ -175,10 +180,33 @@ send_batch(struct dfb_target *t)
 }
 
 static int
+collect(struct dfb_target *t, struct dfb_call *c)
+{
+	struct dfb_proto m = { .type = DFB_M_COLLECT,
+		.req = dfb_link_number(t->user.link), .collect = {
+		.topic = dfb_str(t->topic), .call = c->number, .id = c->id,
+		.expires = c->expires_ms } };
+
+	if (dfb_conn_send(dfb_link_conn(t->user.link), &m) == -1) {
+		t->caller->full = true;
+		return 0;
+	}
+	c->frame = m.req;
+	c->link = t->user.link;
+	dfb_call_move(c, &t->out);
+	return 0;
+}
+
+static int
 add(struct dfb_target *t, struct dfb_call *c)
 {
-	if (t->frame != 0 && t->batch.len + c->len > FRAME_BYTES)
+	bool once = c->kind == DFB_CALL_BY_ID;
+
+	if (c->kind == DFB_CALL_COLLECT)
+		return collect(t, c);
+	if (t->frame != 0 && (t->once != once || t->batch.len + c->len > FRAME_BYTES))
 		send_batch(t);
+	t->once = once;
 	if (dfb_buf_add(&t->batch, c->record, c->len) == -1)
 		return -1;
 	if (t->frame == 0)

@@ -221,6 +221,25 @@ check_session(struct session *s)
 	return calls;
 }
 
+/* Calls in queues that have no caller. */
+static size_t
+check_asked(struct broker *b)
+{
+	struct asked *a;
+	struct call *c;
+	size_t runs = 0;
+
+	RB_FOREACH(a, asked_tree, &b->asked) {
+		need((a->run != NULL) == (a->state == ASKED_RUNS));
+		need(!a->over || TAILQ_EMPTY(&a->waiters));
+		need(a->run == NULL || (a->run->asked == a && a->run->caller == NULL));
+		TAILQ_FOREACH(c, &a->waiters, in_asked)
+			need(c->asked == a && c->caller != NULL && c->q == NULL);
+		runs += a->run != NULL;
+	}
+	return runs;
+}
+
 static void
 check(struct broker *b)
 {
@@ -236,6 +255,7 @@ check(struct broker *b)
 	}
 	RB_FOREACH(s, session_tree, &b->sessions)
 		calls += check_session(s);
+	calls += check_asked(b);
 	need(calls == b->live_calls);
 	for (uint32_t i = b->free_call; b->ncalls != 0 && i != UINT32_MAX; unused++)
 		i = b->calls[i]->next_free;
@@ -357,6 +377,7 @@ end(struct broker *b)
 	ids_upkeep(b);
 	quiet(b);
 	recent_free(b);
+	need(RB_EMPTY(&b->asked) && TAILQ_EMPTY(&b->asked_over) && b->asked_bytes == 0);
 	need(STAILQ_EMPTY(&b->sweeps) && TAILQ_EMPTY(&b->looks) && b->filter_bytes == 0 &&
 	    b->held_put_bytes == 0 && TAILQ_EMPTY(&b->crowded));
 	need(TAILQ_EMPTY(&b->graves) && TAILQ_EMPTY(&b->cache) && b->nproducers == 0);
