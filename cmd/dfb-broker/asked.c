@@ -156,7 +156,7 @@ stored(struct broker *b, void *arg)
 		append(b, a);
 	else if (a->state == ASKED_ENDED)
 		answer_from_row(b, a);
-	if (a->state != ASKED_ENDED && a->state != ASKED_FORGOTTEN)
+	if (a->busy != 0 || (a->state != ASKED_ENDED && a->state != ASKED_FORGOTTEN))
 		return;
 	a->over = true;
 	TAILQ_INSERT_TAIL(&b->asked_over, a, over_link);
