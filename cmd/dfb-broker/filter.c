@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "dfb.h"
 
 #define WORDS 8          /* of a block; an id has a bit in each */
@@ -16,25 +17,6 @@ struct filter {
 	uint32_t blocks, n;
 	uint64_t words[];
 };
-
-static uint64_t
-mix(uint64_t h)
-{
-	h ^= h >> 33;
-	h *= UINT64_C(0xff51afd7ed558ccd);
-	h ^= h >> 33;
-	h *= UINT64_C(0xc4ceb9fe1a85ec53);
-	return h ^ h >> 33;
-}
-
-static uint64_t
-hash(const struct dfb_id *id)
-{
-	uint64_t half[2];
-
-	memcpy(half, id->b, sizeof half);
-	return mix(half[0] ^ mix(half[1]));
-}
 
 /* Where an id's block is, and the rest of the hash, 6 bits a word. */
 static const uint64_t *
@@ -67,7 +49,7 @@ long
 filter_add(struct filter **fp, const struct dfb_id *id)
 {
 	struct filter *f = *fp;
-	uint64_t h = hash(id), *w;
+	uint64_t h = dfb_hash_id(id->b), *w;
 	long grown = 0;
 
 	if (f == NULL || f->n == f->blocks * IDS_PER_BLOCK) {
@@ -86,7 +68,7 @@ filter_add(struct filter **fp, const struct dfb_id *id)
 bool
 filter_may_have(const struct filter *f, const struct dfb_id *id)
 {
-	uint64_t h = hash(id);
+	uint64_t h = dfb_hash_id(id->b);
 
 	for (; f != NULL; f = f->older) {
 		const uint64_t *w = place(f, h);

@@ -6,21 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "broker.h"
 
 #define RING_MIN 1024
-#define RING_MAX 65536 /* it is larger only while rows are not stored */
+#define RING_MAX 16384 /* it is larger only while rows are not stored */
 #define NONE UINT32_MAX
 
 static uint32_t *
 chain(struct recent *r, uint32_t topic, const struct dfb_id *id)
 {
-	uint64_t half[2], h;
-
-	memcpy(half, id->b, sizeof half);
-	h = (half[0] ^ topic) * UINT64_C(0x9e3779b97f4a7c15);
-	h = (h ^ h >> 32 ^ half[1]) * UINT64_C(0xff51afd7ed558ccd);
-	return &r->heads[h >> 32 & (r->cap - 1)];
+	return &r->heads[(dfb_hash_id(id->b) ^ topic) & (r->cap - 1)];
 }
 
 static bool
