@@ -108,3 +108,51 @@ once() { run_status "$1" dfb-send -J --once "$2" <"$3"; }
 	once 0 A10-m in
 	all A10-m | cmp - <(seq 1000)
 }
+
+@test "ids go when the topic's window is over, and when the topic goes" {
+	dfb-ctl topic create --dedup 200ms A10-x
+	ids 1 5000 >in
+	once 0 A10-x in
+	wait_for "[ \$(stat_of ids_removed) = 5000 ]"
+	once 0 A10-x in
+	all A10-x | cmp - <(seq 5000; seq 5000)
+	dfb-ctl topic create A10-y
+	once 0 A10-y in
+	dfb-ctl topic delete --yes A10-y
+	wait_for "[ \$(stat_of ids_removed) = 15000 ]"
+	wait_for "[ \$(stat_of filter_bytes) = 0 ]"
+	assert_eq 0 "$(stat_of known)"
+}
+
+@test "ids that were to go when the broker was killed go after its restart" {
+	dfb-ctl topic create A10-x
+	ids 1 5000 >in
+	once 0 A10-x in
+	dfb-ctl topic delete --yes A10-x
+	crash
+	wait_for "[ \$(stat_of ids_removed) -ge 1000 ]"
+	dfb-ctl topic create A10-x
+	once 0 A10-x in
+	all A10-x | cmp - <(seq 5000)
+	assert_eq 0 "$(stat_of known)"
+}
+
+@test "all or nothing by ids; what has no id; a topic without ids" {
+	dfb-ctl topic create A10-x
+	ids 1 10 >in
+	run_status 0 dfb-send -A -J --once A10-x <in
+	ids 5 15 >in
+	run_status 0 dfb-send -A -J --once A10-x <in
+	all A10-x | cmp - <(seq 15)
+	ids 16 10000 >in
+	run_status 65 dfb-send -A -J --once A10-x <in
+	assert_match "more than 8192" "$stderr"
+	printf '{"id":"a","body":"a"}\n{"body":"b"}\n{"id":"c","body":"c"}\n' >in
+	once 65 A10-x in
+	assert_match "stdin:2: no id" "$stderr"
+	all A10-x | tail -n 2 | cmp - <(printf 'a\nc\n')
+	dfb-ctl topic set --dedup 0 A10-x
+	run_status 65 dfb-send -i one -m x A10-x
+	assert_match "does not remember ids" "$stderr"
+	run_status 0 dfb-send -m y A10-x
+}

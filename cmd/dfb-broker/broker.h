@@ -16,7 +16,7 @@
 
 #include "base/buf.h"
 #include "base/timer.h"
-#include "base/worker.h"
+#include "dfb-broker/ids.h"
 #include "net/sock.h"
 #include "store/block.h"
 #include "wire/proto.h"
@@ -25,77 +25,12 @@
 struct batch_job;
 struct held_put;
 struct sweep;
-struct filter;
 struct dfb_conn;
 struct dfb_loop;
 struct dfb_record;
 struct dfb_store;
 struct dfb_worker;
 struct json_t;
-
-/* Tables of the store, in the order of their names in main.c. */
-enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_IDS, T_CALLS };
-
-/* ---- ids ---- */
-
-/* Ids that were first seen from start on, until a newer bucket began. */
-struct bucket {
-	uint64_t start;          /* wall ms; part of the rows' keys */
-	struct filter *filter;
-	bool complete;           /* the filter has all of them */
-	bool given_up;           /* and never will */
-	TAILQ_ENTRY(bucket) link;
-};
-TAILQ_HEAD(bucket_list, bucket);
-
-struct ids {
-	enum table table;
-	uint32_t topic;
-	struct bucket_list buckets; /* newest first */
-};
-
-/* A message that is known by its id. */
-struct known {
-	struct dfb_id id;
-	uint32_t topic, queue;
-	uint64_t offset, at;     /* at: wall ms */
-	uint64_t batch;          /* its row was stored with it */
-	uint32_t next;
-};
-
-/* recent.c: a ring from tail to head - 1. */
-struct recent {
-	struct known *ring;
-	uint32_t *heads;
-	uint32_t cap;
-	uint64_t head, tail;
-};
-
-/* Ids that are being looked for in the store. */
-struct look {
-	struct dfb_job job;
-	struct broker *b;
-	struct ids *ids;         /* while it is made */
-	enum table table;
-	uint32_t topic;
-	uint64_t window, since;  /* since: what is stored up to this batch is found */
-	struct want {
-		struct dfb_id id;
-		bool found;
-		uint64_t start;  /* of its bucket */
-		struct dfb_buf val;
-	} *wants;
-	struct probe {
-		size_t want;
-		uint64_t start;
-	} *probes;
-	size_t nwants, wants_cap, nprobes, probes_cap;
-	int rc;
-	void (*fn)(struct broker *, struct look *);
-	void *arg;               /* NULL: whoever asked is gone */
-	TAILQ_ENTRY(look) link;
-};
-TAILQ_HEAD(look_list, look);
 
 /* ---- topics and queues ---- */
 
@@ -327,24 +262,6 @@ struct call {
 };
 TAILQ_HEAD(call_list, call);
 
-/* A call with an id, until its end can be found in the store. */
-struct asked {
-	struct dfb_id id;
-	uint32_t topic;
-	enum { ASKED_LOOKING, ASKED_STORING, ASKED_RUNS, ASKED_ENDED, ASKED_FORGOTTEN } state;
-	struct call *run;          /* RUNS */
-	struct call_list waiters;  /* who asks */
-	struct dfb_buf record;     /* before it RUNS */
-	struct dfb_buf end;        /* its row */
-	uint64_t start, at;        /* of the row's bucket; wall ms */
-	uint64_t batch;            /* its last row is stored with it */
-	unsigned busy;             /* commits that it waits for */
-	bool over;
-	RB_ENTRY(asked) node;
-	TAILQ_ENTRY(asked) over_link;
-};
-RB_HEAD(asked_tree, asked);
-
 /* ---- sessions ---- */
 
 struct out_frame {
@@ -393,7 +310,7 @@ struct counters {
 	uint64_t sessions, frames, malformed, puts, duplicates, refused, confirms,
 	    deliveries, acks, nacks, stale_acks, calls, answers, late_replies,
 	    expired, orphaned, commits, committed_blocks, committed_bytes,
-	    dead_letters, dropped_segments, known, lookups;
+	    dead_letters, dropped_segments, known, lookups, ids_removed;
 };
 
 struct broker {
@@ -453,7 +370,7 @@ struct broker {
 
 	struct recent recent;
 	struct look_list looks;
-	struct asked_tree asked;
+	RB_HEAD(asked_tree, asked) asked;
 	TAILQ_HEAD(, asked) asked_over;
 	size_t asked_bytes;        /* requests and replies of them */
 	STAILQ_HEAD(, sweep) sweeps; /* buckets to remove */
@@ -574,52 +491,6 @@ bool put_take(struct broker *, struct stream *, const struct dfb_m_put *, bool l
 /* Why the broker takes no messages for a topic now; NULL: it does. */
 const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
 
-/* ids.c: ids of a topic and where their rows are */
-#define IDS_KEY 28
-void ids_init(struct ids *, enum table, uint32_t topic);
-void ids_free(struct broker *, struct ids *);
-struct bucket *ids_bucket_new(struct ids *, uint64_t start, bool complete); /* the newest */
-struct bucket *ids_bucket_find(struct ids *, uint64_t start);
-void ids_bucket_free(struct broker *, struct ids *, struct bucket *);
-bool ids_is_over(const struct broker *, const struct bucket *, uint64_t window);
-/* Take note of a new id: the start of the bucket that its row belongs to. */
-uint64_t ids_add(struct broker *, struct ids *, uint64_t window, const struct dfb_id *);
-void ids_note(struct broker *, struct bucket *, const struct dfb_id *); /* it is there */
-bool ids_may_be_in(const struct bucket *, const struct dfb_id *);
-void ids_key(uint8_t key[IDS_KEY], uint32_t topic, uint64_t start, const struct dfb_id *);
-
-/* ids_keep.c */
-int ids_load(struct broker *, enum table); /* which buckets there are; 0 or -1 */
-void ids_upkeep(struct broker *);
-void ids_remove_all(struct broker *, struct topic *); /* it is being deleted */
-
-/* recent.c */
-const struct known *recent_find(struct broker *, uint32_t topic, const struct dfb_id *);
-void recent_add(struct broker *, const struct known *);
-void recent_free(struct broker *);
-
-/* look.c: make a look, name ids (true: it may be in the store), start it or free it.  fn
- * runs from a later turn, with what was found in wants; the look is freed after it. */
-struct look *look_new(struct broker *, struct topic *, struct ids *, void *arg);
-bool look_for(struct look *, const struct dfb_id *);
-void look_start(struct look *, void (*fn)(struct broker *, struct look *));
-void look_free(struct look *);
-/* What every look that is under way finds: all that is stored up to this batch. */
-uint64_t look_since(const struct broker *);
-
-/* once.c: messages by their ids */
-#define ONCE_FRAME_MAX 8192
-/* Whether a frame can be taken now; else it is to be held. */
-bool once_ready(struct broker *, struct stream *, const struct dfb_m_put *, bool looked);
-/* The message with this id, if there is one; take note of one that was appended. */
-const struct known *once_find(struct broker *, struct topic *, const struct dfb_id *);
-void once_add(struct broker *, const struct queue *, const struct dfb_id *, uint64_t offset);
-/* Hold a frame behind those that the stream holds. */
-void once_hold(struct broker *, struct stream *, const struct dfb_m_put *);
-void once_resume(struct broker *, struct stream *, bool looked); /* take frames it holds */
-void once_forget(struct broker *, struct stream *); /* it ends */
-void once_room(struct broker *); /* a batch left: take frames that waited for room */
-
 /* group.c */
 struct group *group_find(struct topic *, const char *name);
 struct group *group_new(struct broker *, struct topic *, const char *name,
@@ -694,22 +565,6 @@ const char *call_cannot_serve(struct broker *, struct topic *, enum dfb_status *
 /* The same for the queue that a record goes to. */
 const char *call_queue(struct topic *, const struct dfb_record *, struct queue **,
     enum dfb_status *);
-
-/* asked.c: calls with ids */
-RB_PROTOTYPE(asked_tree, asked, node, asked_cmp)
-int asked_cmp(struct asked *, struct asked *);
-/* Somebody asks, with a record, or (NULL) for what is known.  The waiter has a caller,
- * number and expires; it is answered and freed when there is an end. */
-void asked_ask(struct broker *, struct topic *, const struct dfb_id *, struct call *waiter,
-    const uint8_t *record, size_t len);
-/* What lies in a queue is to be delivered (again): whether it must not. */
-bool asked_is_over(struct broker *, struct call *run, bool again);
-/* It ends; run is freed. */
-void asked_end(struct broker *, struct call *run, const struct dfb_m_outcome *);
-void asked_end_all(struct broker *, struct topic *); /* those that are in no queue */
-/* A consumer gave back what it had: it may be handed out again. */
-void asked_given_back(struct queue *, uint64_t from, uint64_t to);
-void asked_sweep(struct broker *);
 
 /* peek.c */
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/endian.h>
 
+#include "asked.h"
 #include "broker.h"
 #include "gray.h"
 #include "lane.h"

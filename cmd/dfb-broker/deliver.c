@@ -1,6 +1,7 @@
 /* Delivery: the hot path out. */
 #include <string.h>
 
+#include "asked.h"
 #include "broker.h"
 #include "lane.h"
 #include "net/loop.h"

@@ -5,6 +5,7 @@
 #include <sys/endian.h>
 
 #include "base/log.h"
+#include "asked.h"
 #include "broker.h"
 #include "lane.h"
 #include "store/store.h"

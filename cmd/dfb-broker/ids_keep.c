@@ -127,7 +127,10 @@ swept(struct dfb_job *job)
 		    sizeof key) == -1)
 			fail_stop(b, "no memory to remove ids");
 	}
-	b->batch_ids += w->remove ? w->n : 0;
+	if (w->remove) {
+		b->batch_ids += w->n;
+		b->n.ids_removed += w->n;
+	}
 	if (b->stopping || w->n == 0 || (!w->remove && (k == NULL || !move_on(w)))) {
 		if (k != NULL)
 			k->complete = !k->given_up;

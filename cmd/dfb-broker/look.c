@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/worker.h"
+#include "asked.h"
 #include "broker.h"
 #include "store/store.h"
 

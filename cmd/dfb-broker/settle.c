@@ -1,6 +1,7 @@
 /* ACK and NACK: how deliveries end. */
 #include <stdio.h>
 
+#include "asked.h"
 #include "broker.h"
 #include "lane.h"
 

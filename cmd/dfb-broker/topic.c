@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/log.h"
+#include "asked.h"
 #include "broker.h"
 #include "gray.h"
 #include "lane.h"

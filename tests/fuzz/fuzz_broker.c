@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/worker.h"
+#include "dfb-broker/asked.h"
 #include "dfb-broker/broker.h"
 #include "dfb-broker/lane.h"
 #include "fuzz.h"
