@@ -8,7 +8,7 @@
 #include "dfb.h"
 
 #define WORDS 8          /* of a block; an id has a bit in each */
-#define IDS_PER_BLOCK 42 /* 12 bits each: 1 of 150 that are not there are maybe there */
+#define IDS_PER_BLOCK 32 /* 16 bits each */
 #define BLOCKS_MIN 64
 #define BLOCKS_MAX 65536 /* of a layer: 4 MiB */
 

@@ -1,5 +1,5 @@
 /*
- * A set of ids that answers "certainly not in it" or "maybe" (a split-block Bloom filter, 1.5
+ * A set of ids that answers "certainly not in it" or "maybe" (a split-block Bloom filter, 2
  * bytes an id, one cache line a layer).  It grows by layers, each four times as large.
  */
 #ifndef BROKER_FILTER_H

@@ -146,6 +146,10 @@ go(struct broker *b, void *arg)
 {
 	struct sweep *w = arg;
 
+	if (b->stopping) { /* the reader may be gone */
+		free(w);
+		return;
+	}
 	w->job = (struct dfb_job){ .run = run, .done = swept };
 	dfb_worker_submit(b->reader, &w->job);
 }
