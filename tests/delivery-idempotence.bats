@@ -156,3 +156,26 @@ once() { run_status "$1" dfb-send -J --once "$2" <"$3"; }
 	assert_match "does not remember ids" "$stderr"
 	run_status 0 dfb-send -m y A10-x
 }
+
+@test "several brokers: the one that an id goes to is the same each time" {
+	bus_stop
+	bus_start -B 2
+	dfb-ctl topic create A10-x
+	ids 1 50 >in
+	local i
+	for i in 1 2; do
+		once 0 A10-x in
+		dfb-send -i one -m 51 A10-x
+	done
+	all A10-x | sort -n | cmp - <(seq 51)
+	# Calls spread over brokers, and each id has its own.
+	dfb-recv -g servers A10-x -- sh -c 'cat >>ran; echo done' 3>&- &
+	local server=$!
+	wait_for "[ \$(dfb-ctl --json topic show A10-x | jq '[.per_broker[].consumers] | min') -ge 1 ]"
+	for i in {1..12} {1..12}; do
+		assert_eq "done" "$(dfb-call -i "call-$i" -m "$i " A10-x)"
+	done
+	kill $server
+	wait $server || true
+	assert_eq 12 "$(tr ' ' '\n' <ran | grep -c .)"
+}

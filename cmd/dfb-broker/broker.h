@@ -555,17 +555,6 @@ void call_abandon(struct broker *, struct topic *); /* those that nobody can tak
 void call_forget(struct broker *, struct call *);   /* its caller is gone */
 void call_send_answers(struct broker *);
 
-/* For asked.c.  call_new: NULL: too many; the rest of it is to be filled in. */
-struct call *call_new(struct broker *);
-void call_free(struct broker *, struct call *);
-void call_answer(struct broker *, struct session *, const struct dfb_m_outcome *);
-void call_arm(struct broker *, struct call *); /* its timer, for expires */
-/* Why a topic (NULL: there is none) cannot take calls; NULL when it can. */
-const char *call_cannot_serve(struct broker *, struct topic *, enum dfb_status *);
-/* The same for the queue that a record goes to. */
-const char *call_queue(struct topic *, const struct dfb_record *, struct queue **,
-    enum dfb_status *);
-
 /* peek.c */
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);
 
