@@ -9,7 +9,7 @@
 
 #define WORDS 8          /* of a block; an id has a bit in each */
 #define IDS_PER_BLOCK 32 /* 16 bits each */
-#define BLOCKS_MIN 64
+#define BLOCKS_MIN 256
 #define BLOCKS_MAX 65536 /* of a layer: 4 MiB */
 
 struct filter {

@@ -1,9 +1,10 @@
 /*
  * Ids that a topic remembers for its window (settings.dedup_ms): of messages (T_IDS) and of
  * calls (T_CALLS).  Row: topic u32, start u64, id -> what is known.  Rows lie in buckets
- * by time, so that old ones are found together; a bucket takes ids for half a window, at most
- * three are looked at.  Each has a filter in memory, so that a new id costs no look into the
- * store (ids_keep.c fills it after a start).
+ * by time, so that old ones are found together, and new ones, in whatever order, touch few pages
+ * of the database: a bucket takes ids for half a window, and not many more than a part of
+ * all.  Each has a filter in memory, so that a new id costs no look into the store (ids_keep.c
+ * fills it after a start).
  */
 #include <stdlib.h>
 #include <sys/endian.h>
@@ -14,6 +15,8 @@
 
 /* Filters of all topics; beyond it ids are looked up. */
 #define FILTERS_MAX ((size_t)64 << 20)
+#define BUCKETS 16     /* about so many, where there are many ids */
+#define ROOM_MIN 32768 /* ids: their rows are 2 MB */
 
 void
 ids_init(struct ids *s, enum table table, uint32_t topic)
@@ -35,10 +38,14 @@ ids_free(struct broker *b, struct ids *s)
 struct bucket *
 ids_bucket_new(struct ids *s, uint64_t start, bool complete)
 {
-	struct bucket *k = calloc(1, sizeof *k);
+	struct bucket *k = calloc(1, sizeof *k), *older;
 
 	if (k == NULL)
 		return NULL;
+	TAILQ_FOREACH(older, &s->buckets, link)
+		k->room += older->n / BUCKETS;
+	if (k->room < ROOM_MIN)
+		k->room = ROOM_MIN;
 	k->start = start;
 	k->complete = complete;
 	TAILQ_INSERT_HEAD(&s->buckets, k, link);
@@ -79,7 +86,8 @@ ids_add(struct broker *b, struct ids *s, uint64_t window, const struct dfb_id *i
 	struct bucket *k = TAILQ_FIRST(&s->buckets);
 
 	/* A clock that was set back goes on with the bucket that there is. */
-	if ((k == NULL || b->wall > k->start + window / 2) &&
+	if ((k == NULL || b->wall > k->start + window / 2 ||
+	    (k->n >= k->room && b->wall > k->start)) &&
 	    (k = ids_bucket_new(s, b->wall, true)) == NULL)
 		fail_stop(b, "no memory for ids");
 	ids_note(b, k, id);
@@ -89,7 +97,10 @@ ids_add(struct broker *b, struct ids *s, uint64_t window, const struct dfb_id *i
 void
 ids_note(struct broker *b, struct bucket *k, const struct dfb_id *id)
 {
-	long grown = b->filter_bytes < FILTERS_MAX ? filter_add(&k->filter, id) : -1;
+	long grown;
+
+	k->n++;
+	grown = b->filter_bytes < FILTERS_MAX ? filter_add(&k->filter, id) : -1;
 
 	if (grown > 0)
 		b->filter_bytes += (size_t)grown;

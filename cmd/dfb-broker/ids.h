@@ -26,6 +26,7 @@ enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_IDS
 /* Ids that were first seen from start on, until a newer bucket began. */
 struct bucket {
 	uint64_t start;          /* wall ms; part of the rows' keys */
+	uint64_t n, room;        /* ids in it; when it is full another one begins */
 	struct filter *filter;
 	bool complete;           /* the filter has all of them */
 	bool given_up;           /* and never will */
