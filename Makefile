@@ -170,6 +170,9 @@ $B/tests/test_names_registry: $(addprefix $B/obj/cmd/dfb-names/,registry.o rows.
 $B/tests/test_filter: $B/obj/cmd/dfb-broker/filter.o
 $B/tests/test_histogram: $(addprefix $B/obj/cmd/dfb-bench/,histogram.o)
 
+BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
+$B/tests/test_letters: $(BROKER_OBJS)
+
 $B/tests/%: MORE_LIBS := -lcmocka
 $B/tests/%: $B/obj/tests/unit/%.o $B/tools.a $B/libdfb.a
 	$(link)
@@ -201,7 +204,6 @@ $(FAULTY): $B/obj/tests/faults/hooks.o $B/tools.a $B/libdfb.a
 
 # A fuzzer is linked with libFuzzer by 'make fuzz', with a driver of ours for 'make check'.
 # What one needs besides the library.
-BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
 $B/fuzz_rows $B/tests/fuzz_rows: $B/obj/cmd/dfb-names/rows.o $(BROKER_OBJS)
 $B/fuzz_broker $B/tests/fuzz_broker: $(BROKER_OBJS)
 $B/fuzz_text $B/tests/fuzz_text: $B/obj/cmd/dfb-recv/reason.o

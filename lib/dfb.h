@@ -67,6 +67,8 @@ struct dfb_msg {
 	uint32_t queue;
 	uint32_t tries;       /* 1 the first time */
 	uint64_t offset;
+	bool possible_duplicate; /* its sender gave it to another broker before,
+	                         and does not know what became of it there */
 	bool is_call;         /* somebody waits for dfb_consumer_reply() */
 };
 
@@ -107,6 +109,9 @@ struct dfb_config {
 	uint64_t first_wait_ms; /* how long to look for a bus; 0: 5 s */
 	uint64_t wait_ms;      /* how long to wait for one that went away while
 	                          in use; 0: 60 s */
+	const char *avoid;     /* "60s,3s,30s": how long a broker that failed or
+	                          refused is avoided, when it is probed first,
+	                          how often then; NULL: $DFB_AVOID, else these */
 	void (*notice)(void *arg, const char *text); /* may be NULL: "broker b1
 	                          went away, reconnecting", for a human */
 	void *arg;
@@ -144,6 +149,10 @@ struct dfb_producer_config {
 	uint32_t window;       /* messages in flight; 0: 16384 */
 	size_t window_bytes;   /* bytes in flight; 0: 8 MiB */
 	bool no_wait;          /* fail with DFB_AGAIN rather than wait */
+	uint64_t failover_ms;  /* how long unconfirmed messages, and those with a
+	                          key, wait for a broker that is gone before
+	                          they go to another one; 0: 5 s; UINT64_MAX:
+	                          for ever */
 	bool atomic;           /* all messages up to a flush are stored or none;
 	                          they must fit in one frame (dfb(7), LIMITS) */
 	bool once;             /* a message whose id the topic knows (dfb(7), IDS) is

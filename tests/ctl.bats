@@ -48,9 +48,9 @@ start_second() {
 }
 
 @test "what there is to say: nouns, verbs, help" {
-	fails 64 'one of topic, group, broker, gray, route, ping, peek' dfb-ctl
+	fails 64 'one of topic, group, broker, gray, route, ping, peek, dlq, why' dfb-ctl
 	fails 64 "'tropic' .*one of topic, group" dfb-ctl tropic list
-	fails 64 'one of create, set, show, list, delete' dfb-ctl topic
+	fails 64 'one of create, set, show, list, pause' dfb-ctl topic
 	fails 64 "'mend' .*one of create" dfb-ctl topic mend
 	fails 64 'one of list, stats, drain' dfb-ctl broker
 	fails 64 'unknown option' dfb-ctl topic list --nonsense
@@ -59,8 +59,9 @@ start_second() {
 	fails 64 'one argument too many' dfb-ctl topic create A10-x A10-y
 	fails 64 'destination' dfb-ctl topic create a-b
 	fails 64 'region' dfb-ctl -R a topic list
-	for verb in topic\ {create,set,show,list,delete} group\ {list,show,lag,reset,delete} \
-	    broker\ {list,stats,drain} route ping peek; do
+	for verb in topic\ {create,set,show,list,pause,resume,delete} \
+	    group\ {list,show,lag,reset,pause,resume,delete} \
+	    broker\ {list,stats,drain} route ping peek why; do
 		dfb-ctl $verb --help >help
 		grep -q "^usage: dfb-ctl $verb " help
 		dfb-ctl --help | grep -q "^  dfb-ctl $verb "
@@ -73,7 +74,8 @@ start_second() {
 	    --max-body 64k --retention 7d --dedup 1h --retries 5 --backoff 250ms,2s,1m
 	run_status 0 dfb-send -m hello A10-x
 	assert_eq '{"durability":"async","queues_min":3,"queues_max":3,"grow_ms":0,"shrink_ms":0,"max_body":65536,"retries":5,"retention_ms":604800000,"dedup_ms":3600000,"backoff_ms":[250,2000,60000]}' \
-	    "$(json '.per_broker[0].settings | tojson' dfb-ctl topic show A10-x -J)"
+	    "$(json '.per_broker[0].settings | {durability, queues_min, queues_max, grow_ms,
+	    shrink_ms, max_body, retries, retention_ms, dedup_ms, backoff_ms} | tojson' dfb-ctl topic show A10-x -J)"
 	assert_eq 'A10-y b1 true' \
 	    "$(json '.[] | "\(.topic) \(.broker) \(.created)"' dfb-ctl --json topic create A10-y)"
 }

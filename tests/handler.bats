@@ -152,12 +152,12 @@ serve() {
 }
 
 @test "the environment" {
-	export DFB_HEADER_OLD=stale DFB_KEY=stale
+	export DFB_HEADER_OLD=stale DFB_KEY=stale DFB_POSSIBLE_DUPLICATE=stale
 	local id=01a206a9-e2b2-778b-8777-d14250511eb0
 	dfb-send -k 'a key' -H tra-ce=1=2 -H B=3 -i $id -t 1h -m body A10-x
 	run_status 0 dfb-recv -g g -c 1 A10-x -- env >got
 	for want in "DFB_ID=$id" DFB_TOPIC=A10-x DFB_QUEUE=0 DFB_OFFSET=0 'DFB_KEY=a key' \
-	    DFB_TRY=1 DFB_CALL= DFB_HEADER_TRA_CE=1=2 DFB_HEADER_B=3 "DFB_NAMES=$DFB_NAMES" \
+	    DFB_TRY=1 DFB_CALL= DFB_POSSIBLE_DUPLICATE= DFB_HEADER_TRA_CE=1=2 DFB_HEADER_B=3 "DFB_NAMES=$DFB_NAMES" \
 	    "PATH=$PATH"; do
 		grep -qxF -- "$want" got
 	done

@@ -51,3 +51,16 @@ recv() {
 members() {
 	wait_for "[ \$(dfb-ctl group show --json $1 $2 | jq '[.per_broker[].members[]] | length') = $3 ]"
 }
+
+# region_of NAME: of a broker.
+region_of() {
+	case $1 in
+	a*) echo A10 ;;
+	b*) echo B20 ;;
+	esac
+}
+
+# broker_kill NAME: with kill -9.
+broker_kill() {
+	kill9 "$1"
+}

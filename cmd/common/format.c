@@ -76,12 +76,12 @@ compile(struct dfb_format *f, const char *text, char *why, size_t size)
 		} else if (c != '%' || *p == '%') {
 			p += c == '%';
 			rc = add_literal(f, c);
-		} else if (*p != '\0' && strchr("tqokshTi", *p) != NULL) {
+		} else if (*p != '\0' && strchr("tqokshTip", *p) != NULL) {
 			f->pieces[f->n++] = (struct piece){ .letter = *p++ };
 		} else {
 			snprintf(why, size, *p == '\0' ? "a lone '%%' at the end: write "
 			    "%%%%" : "unknown letter '%%%c': there are %%t %%q %%o %%k "
-			    "%%s %%h %%T %%i and %%%%", *p);
+			    "%%s %%h %%T %%i %%p and %%%%", *p);
 			return -1;
 		}
 	}
@@ -153,6 +153,8 @@ write_field(struct dfb_buf *b, char letter, const struct dfb_msg *m)
 		return write_headers(b, m);
 	case 'T':
 		return dfb_buf_addf(b, "%" PRIu64, m->born_ms);
+	case 'p':
+		return dfb_buf_add(b, m->possible_duplicate ? "1" : "0", 1);
 	default:
 		dfb_id_format(&m->id, id);
 		return dfb_buf_add(b, id, DFB_ID_TEXT - 1);

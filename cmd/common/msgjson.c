@@ -32,11 +32,11 @@ struct reading {
 };
 
 enum field { ID, BORN, EXPIRES, TTL, KEY, KEY64, BODY, BODY64, HEADERS, STATUS, REASON,
-	TOPIC, QUEUE, OFFSET, TRY, CALL, FIELDS };
+	TOPIC, QUEUE, OFFSET, TRY, CALL, POSSIBLE_DUPLICATE, FIELDS };
 
 static const char *const fields[FIELDS] = { "id", "born", "expires", "ttl", "key", "key64",
 	"body", "body64", "headers", "status", "reason", "topic", "queue", "offset",
-	"try", "call" };
+	"try", "call", "possible_duplicate" };
 
 static int complain(struct reading *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -166,6 +166,8 @@ add_fields(struct dfb_buf *b, const struct dfb_msg *m)
 	if ((m->born_ms != 0 && add_number(b, "born", m->born_ms) == -1) ||
 	    (m->expires_ms != 0 && add_number(b, "expires", m->expires_ms) == -1) ||
 	    (m->tries != 0 && add_number(b, "try", m->tries) == -1) ||
+	    (m->possible_duplicate &&
+	    dfb_buf_add(b, "\"possible_duplicate\":true,", 26) == -1) ||
 	    (m->is_call && dfb_buf_add(b, "\"call\":true,", 12) == -1) ||
 	    (m->headers_len != 0 && add_headers(b, m) == -1))
 		return -1;

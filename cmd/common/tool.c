@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "client/avoid.h"
 #include "dfb.h"
 #include "wire/words.h"
 
@@ -49,6 +50,7 @@ dfb_tool_open(const struct dfb_tool *t, const struct dfb_opts *o)
 		.notice = notice };
 	const char *names = t->names != NULL ? t->names : getenv("DFB_NAMES");
 	const char *region = t->region != NULL ? t->region : getenv("DFB_REGION");
+	const char *avoid = getenv("DFB_AVOID");
 	struct dfb *d;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -59,6 +61,9 @@ dfb_tool_open(const struct dfb_tool *t, const struct dfb_opts *o)
 		if (region != NULL && *region != '\0' && !dfb_region_valid(region))
 			dfb_usage(o, "'%s' is no region: 3 capital letters or digits, "
 			    "like A10 (-R, $DFB_REGION)", region);
+		if (avoid != NULL && dfb_avoids_init(&(struct dfb_avoids){ 0 }, avoid) == -1)
+			dfb_usage(o, "'%s' is none of 60s or 60s,3s or 60s,3s,30s "
+			    "($DFB_AVOID)", avoid);
 		dfb_usage(o, "'%s' is no list of name servers, like "
 		    "ipc:///run/dfb/names.sock or tcp://host:port,tcp://host2:port "
 		    "(-n, $DFB_NAMES)", names != NULL ? names : "");

@@ -6,8 +6,10 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "limits.h"
 
 #define WHY_SIZE 256
 
@@ -15,25 +17,33 @@ static const struct verb {
 	const char *name;
 	admin_fn *fn;
 	bool changes;
+	admin_later_fn *later;   /* instead of fn */
 } verbs[] = {
-	{ "topic.create", admin_topic_create, true },
-	{ "topic.set", admin_topic_set, true },
-	{ "topic.list", admin_topic_list, false },
-	{ "topic.delete", admin_topic_delete, true },
-	{ "group.list", admin_group_list, false },
-	{ "group.reset", admin_group_reset, true },
-	{ "group.delete", admin_group_delete, true },
-	{ "gray.set", admin_gray_set, true },
-	{ "gray.list", admin_gray_list, false },
-	{ "gray.delete", admin_gray_delete, true },
-	{ "stats", admin_stats, false },
-	{ "drain", admin_drain, false },
+	{ "topic.create", admin_topic_create, true, NULL },
+	{ "topic.set", admin_topic_set, true, NULL },
+	{ "topic.list", admin_topic_list, false, NULL },
+	{ "topic.delete", admin_topic_delete, true, NULL },
+	{ "topic.pause", admin_topic_pause, true, NULL },
+	{ "topic.resume", admin_topic_resume, true, NULL },
+	{ "group.list", admin_group_list, false, NULL },
+	{ "group.reset", admin_group_reset, true, NULL },
+	{ "group.delete", admin_group_delete, true, NULL },
+	{ "group.pause", admin_group_pause, true, NULL },
+	{ "group.resume", admin_group_resume, true, NULL },
+	{ "gray.set", admin_gray_set, true, NULL },
+	{ "gray.list", admin_gray_list, false, NULL },
+	{ "gray.delete", admin_gray_delete, true, NULL },
+	{ "dlq.list", admin_dlq_list, false, NULL },
+	{ "dlq.left", admin_dlq_left, false, NULL },
+	{ "dlq.drop", admin_dlq_drop, true, NULL },
+	{ "dlq.redrive", NULL, true, admin_dlq_redrive },
+	{ "stats", admin_stats, false, NULL },
+	{ "drain", admin_drain, false, NULL },
+	{ "why", admin_why, false, NULL },
 };
 
 struct answer {
-	struct dfb_peer peer;
-	uint64_t serial;
-	uint32_t req;
+	struct asker to;
 	char *text;
 };
 
@@ -41,43 +51,77 @@ static void
 send_answer(struct broker *b, void *arg)
 {
 	struct answer *a = arg;
-	struct session *s = session_by_serial(b, &a->peer, a->serial);
+	struct session *s = session_by_serial(b, &a->to.peer, a->to.serial);
 
 	if (s != NULL)
 		session_send(b, s, &(struct dfb_proto){ .type = DFB_M_RESULT,
-		    .req = a->req, .result = { .json = { (const uint8_t *)a->text,
+		    .req = a->to.req, .result = { .json = { (const uint8_t *)a->text,
 		    strlen(a->text) } } });
 	free(a->text);
 	free(a);
 }
 
 static void
-reply(struct broker *b, struct session *s, uint32_t req, json_t *result, bool later)
+reply(struct broker *b, const struct asker *to, json_t *result, bool later)
 {
 	struct answer *a = calloc(1, sizeof *a);
 
 	if (a != NULL)
-		*a = (struct answer){ s->peer, s->serial, req,
-			json_dumps(result, JSON_COMPACT) };
-	if (a == NULL || a->text == NULL)
-		session_error(b, s, req, DFB_AGAIN, "the broker is out of memory");
-	if (a == NULL || a->text == NULL)
+		*a = (struct answer){ *to, json_dumps(result, JSON_COMPACT) };
+	if (a == NULL || a->text == NULL) {
+		admin_fail(b, to, DFB_AGAIN, "the broker is out of memory");
 		free(a);
-	else if (later)
+	} else if (later)
 		commit_then(b, send_answer, a);
 	else
 		send_answer(b, a);
 }
 
 void
+admin_answer(struct broker *b, const struct asker *to, json_t *result)
+{
+	reply(b, to, result, true);
+	json_decref(result);
+}
+
+void
+admin_fail(struct broker *b, const struct asker *to, enum dfb_status status, const char *why)
+{
+	struct session *s = session_by_serial(b, &to->peer, to->serial);
+
+	if (s != NULL)
+		session_error(b, s, to->req, status, "%s", why);
+}
+
+static void
+run(struct broker *b, struct session *s, uint32_t req, const struct verb *v, json_t *args)
+{
+	struct asker from = { s->peer, s->serial, req };
+	enum dfb_status status = DFB_BADINPUT;
+	char why[WHY_SIZE] = "";
+	json_t *result = NULL;
+
+	if (v->later == NULL && (result = v->fn(b, args, &status, why)) == NULL) {
+		session_error(b, s, req, status, "%s", why);
+		return;
+	}
+	if (v->changes)
+		log_event(DFB_LOG_INFO, "admin", "verb=%s by=%s", v->name,
+		    dfb_log_quote(s->who));
+	if (v->later != NULL)
+		v->later(b, &from, args);
+	else
+		reply(b, &from, result, v->changes);
+	json_decref(result);
+}
+
+void
 handle_admin(struct broker *b, struct session *s, const struct dfb_proto *m)
 {
 	const struct dfb_m_admin *r = &m->admin;
-	enum dfb_status status = DFB_BADINPUT;
 	const struct verb *v = NULL;
-	char why[WHY_SIZE] = "";
 	json_error_t err;
-	json_t *args, *result;
+	json_t *args;
 
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
 		if (dfb_str_is(r->verb, verbs[i].name))
@@ -91,14 +135,7 @@ handle_admin(struct broker *b, struct session *s, const struct dfb_proto *m)
 	    json_loadb((const char *)r->args.p, r->args.len, JSON_REJECT_DUPLICATES, &err);
 	if (!json_is_object(args))
 		session_error(b, s, m->req, DFB_BADINPUT, "arguments are not a JSON object");
-	else if ((result = v->fn(b, args, &status, why)) == NULL)
-		session_error(b, s, m->req, status, "%s", why);
-	else {
-		if (v->changes)
-			log_event(DFB_LOG_INFO, "admin", "verb=%s by=%s", v->name,
-			    dfb_log_quote(s->who));
-		reply(b, s, m->req, result, v->changes);
-		json_decref(result);
-	}
+	else
+		run(b, s, m->req, v, args);
 	json_decref(args);
 }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
 #include "gray.h"

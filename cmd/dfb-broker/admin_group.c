@@ -4,21 +4,12 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 
 #define WHY_SIZE 256
-
-/* Messages that are not settled. */
-static uint64_t
-waiting(const struct cursor *c)
-{
-	uint64_t n = queue_count(c->q, c->low, c->q->next);
-
-	for (size_t i = 0; i < c->ndone; i++)
-		n -= queue_count(c->q, c->done[i].from, c->done[i].to);
-	return n;
-}
 
 static json_t *
 describe(struct broker *b, struct group *g)
@@ -30,13 +21,13 @@ describe(struct broker *b, struct group *g)
 
 	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
-		lag += waiting(c);
+		lag += cursor_waiting(c);
 		out += c->out;
 		retries += c->nretries;
 		json_array_append_new(queues, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
 		    "queue", (json_int_t)c->q->index, "offset", (json_int_t)c->low,
 		    "next", (json_int_t)c->q->next,
-		    "lag", (json_int_t)waiting(c), "out", (json_int_t)c->out,
+		    "lag", (json_int_t)cursor_waiting(c), "out", (json_int_t)c->out,
 		    "retries", (json_int_t)c->nretries,
 		    "owner", c->owner == NULL ? "" : c->owner->instance[0] != '\0' ?
 		    c->owner->instance : c->owner->session->who));
@@ -47,9 +38,10 @@ describe(struct broker *b, struct group *g)
 		    "region", u->session->region, "label", u->label,
 		    "queues", (json_int_t)u->queues,
 		    "out", (json_int_t)u->out, "credit", (json_int_t)u->credit));
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
 	    "group", g->name, "topic", t->name, "broker", b->cf.name,
 	    "broadcast", g->broadcast, "stored", g->kept,
+	    "paused_ms", (json_int_t)g->paused_ms,
 	    "lag", (json_int_t)lag, "out", (json_int_t)out,
 	    "waiting_retries", (json_int_t)retries,
 	    "settled", (json_int_t)g->settled, "redelivered", (json_int_t)g->redelivered,
@@ -72,7 +64,8 @@ admin_group_list(struct broker *b, json_t *args, enum dfb_status *status, char *
 		if (topic != NULL && strcmp(t->name, topic) != 0)
 			continue;
 		TAILQ_FOREACH(g, &t->groups, link)
-			if (group == NULL || strcmp(g->name, group) == 0)
+			if (!group_is_internal(g) &&
+			    (group == NULL || strcmp(g->name, group) == 0))
 				json_array_append_new(list, describe(b, g));
 	}
 	return list;
@@ -88,7 +81,7 @@ idle(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 	struct group *g = t != NULL && group != NULL ? group_find(t, group) : NULL;
 
 	*status = DFB_NOBODY;
-	if (g == NULL) {
+	if (g == NULL || group_is_internal(g)) {
 		snprintf(why, WHY_SIZE, "no group '%s' on topic '%s' at broker %s",
 		    group != NULL ? group : "", topic != NULL ? topic : "", b->cf.name);
 		return NULL;

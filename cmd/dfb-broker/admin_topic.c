@@ -4,9 +4,12 @@
 
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
+#include "limits.h"
 
 #define WHY_SIZE 256
 
@@ -25,6 +28,14 @@ named(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 	return t;
 }
 
+/* Rows have them as settings; they have verbs of their own. */
+static void
+not_settable(json_t *args)
+{
+	json_object_del(args, "paused_ms");
+	json_object_del(args, "sends_paused_ms");
+}
+
 json_t *
 admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 {
@@ -41,6 +52,7 @@ admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char
 		return NULL;
 	}
 	*status = DFB_BADINPUT;
+	not_settable(args);
 	if (settings_from_json(&set, args, why) == -1)
 		return NULL;
 	if (strncmp(name, b->cf.region, 3) != 0) {
@@ -77,6 +89,7 @@ admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *w
 		return NULL;
 	set = t->set;
 	*status = DFB_BADINPUT;
+	not_settable(args);
 	if (settings_from_json(&set, args, why) == -1)
 		return NULL;
 	if (set.durability != t->set.durability) {
@@ -86,6 +99,8 @@ admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *w
 	}
 	counts = set.queues_min != t->set.queues_min || set.queues_max != t->set.queues_max;
 	t->set = set;
+	breaker_forget(t);
+	flow_settings(t);
 	follow_anew(b, t, counts);
 	enroll_topic(b, t, true);
 	if (topic_store(b, t) == -1)
@@ -112,14 +127,20 @@ describe(struct broker *b, struct topic *t)
 
 	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct queue *q = t->queues[i];
+		uint64_t depth;
 		messages += queue_count(q, q->first, q->next);
-		json_array_append_new(queues, json_pack("{s:I, s:s, s:s, s:I, s:I, s:I}",
+		if (!breaker_depth(q, &depth))
+			depth = 0;
+		json_array_append_new(queues, json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
 		    "queue", (json_int_t)q->index, "label", q->lane->label,
 		    "state", queue_state(q), "first", (json_int_t)q->first,
-		    "next", (json_int_t)q->next, "committed", (json_int_t)queue_limit(q)));
+		    "next", (json_int_t)q->next, "committed", (json_int_t)queue_limit(q),
+		    "undelivered", (json_int_t)depth, "shut_ms", (json_int_t)q->shut_ms));
 	}
 	TAILQ_FOREACH(g, &t->groups, link) {
 		uint64_t lag = 0;
+		if (group_is_internal(g))
+			continue;
 		for (uint32_t i = 0; i < t->nqueues; i++)
 			lag += queue_count(t->queues[i], g->cursors[i]->low,
 			    t->queues[i]->next);

@@ -48,9 +48,9 @@ void call_answer(struct broker *, struct session *, const struct dfb_m_outcome *
 void call_arm(struct broker *, struct call *); /* its timer, for expires */
 /* Why a topic (NULL: there is none) cannot take calls; NULL when it can. */
 const char *call_cannot_serve(struct broker *, struct topic *, enum dfb_status *);
-/* The same for the queue that a record goes to. */
-const char *call_queue(struct topic *, const struct dfb_record *, struct queue **,
-    enum dfb_status *);
+/* The queue that a record goes to; NULL: not now, with status and why. */
+struct queue *call_queue(struct broker *, const struct session *, struct topic *,
+    const struct dfb_record *, enum dfb_status *, char *why, size_t size);
 
 enum { ROW_RUNS = 1, ROW_ENDED };
 #define ROW_HEAD 10

@@ -158,15 +158,17 @@ append(struct broker *b, struct asked *a)
 	const char *cannot = call_cannot_serve(b, t, &status);
 	struct dfb_buf buf = { 0 };
 	struct dfb_record r;
-	struct queue *q;
+	struct queue *q = NULL;
 	struct call *c;
+	char why[256];
 
 	if (dfb_record_next(&p, p + a->record.len, &r) != 1)
 		fail_stop(b, "a call is damaged");
 	if (TAILQ_EMPTY(&a->waiters))
 		cannot = "nobody waits for it";
-	if (cannot == NULL)
-		cannot = call_queue(t, &r, &q, &status);
+	if (cannot == NULL && (q = call_queue(b, TAILQ_FIRST(&a->waiters)->caller, t, &r,
+	    &status, why, sizeof why)) == NULL)
+		cannot = why;
 	if (cannot != NULL || (c = call_new(b)) == NULL) {
 		forget(b, a, cannot != NULL ? status : DFB_AGAIN,
 		    cannot != NULL ? cannot : "too many calls are waiting");

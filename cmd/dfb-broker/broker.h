@@ -45,6 +45,10 @@ struct settings {
 	uint64_t retention_ms;
 	uint64_t dedup_ms;             /* ids are known for so long; 0: there are none */
 	uint64_t backoff_ms[BACKOFFS]; /* 0 ends; the last repeats */
+	uint64_t max_depth;            /* undelivered messages of a queue; 0: any */
+	uint64_t rate, rate_bytes;     /* taken per second ...; 0: any */
+	uint64_t client_rate, client_rate_bytes; /* ... and of one client */
+	uint64_t paused_ms, sends_paused_ms;     /* wall: since when; 0: not */
 };
 
 /* A block in memory: open (the newest, growing), sealed, then stored. */
@@ -78,6 +82,10 @@ struct queue {
 	size_t bytes;            /* of blocks */
 	unsigned busy;           /* jobs that refer to it */
 	struct call_tree calls;  /* not ended, by offset */
+	uint64_t open_until;     /* below it the breaker need not look at its depth */
+	uint64_t shut_ms;        /* wall: the breaker opened; 0: it is closed */
+	uint32_t shut_wait;      /* what the last refused sender was told */
+	bool filling;            /* was warned of */
 	bool dirty;              /* in the broker's dirty list: blocks to commit */
 	STAILQ_ENTRY(queue) dirty_link;
 };
@@ -108,6 +116,15 @@ struct lane {
 };
 TAILQ_HEAD(lane_list, lane);
 
+/* Messages that nobody can get (watch.c): since when, and when it was last logged; wall. */
+struct deaf {
+	uint64_t since_ms, said_ms;
+};
+
+struct meter {
+	uint64_t count, bytes;   /* flow.c: marks on the monotonic clock, ns */
+};
+RB_HEAD(client_tree, client);
 struct gray;
 struct move;
 
@@ -120,6 +137,12 @@ struct topic {
 	uint32_t nqueues;
 	unsigned serving;        /* subscriptions of groups, broadcast apart */
 	struct group_list groups;
+	bool limited;            /* it has rates */
+	struct meter meter;
+	struct client_tree clients; /* those that send, when they have rates */
+	size_t nclients;
+	struct deaf deaf;        /* it has no group */
+	uint64_t limited_ms;     /* wall: a rate refused a message last */
 	TAILQ_HEAD(, gray) gray; /* rules (gray.h) */
 	TAILQ_HEAD(, move) moves; /* changes of what is writable, not over yet */
 	unsigned nmoves;
@@ -168,6 +191,7 @@ struct cursor {
 	size_t cur_at;
 	uint64_t fetch_offset, fetch_limit; /* the read under way: for pos, and what was
 	                                       committed then */
+	struct deaf deaf;          /* it has no owner, though its group has subscriptions */
 	uint64_t again_offset;     /* the retry that is being read */
 	unsigned jobs;             /* reads and seeks under way */
 	bool stays;                /* assign.c, while it counts */
@@ -184,6 +208,7 @@ struct sub {
 	uint32_t credit;
 	uint64_t out;              /* delivered, not settled ... */
 	uint64_t bytes;            /* ... and how large that is, about */
+	uint64_t moved_ms;         /* mono: settled something, or was given the first */
 	unsigned queues;           /* cursors that it owns or is the heir of */
 	unsigned want, have;       /* assign.c, while it counts */
 	bool near;                 /* of the topic's region, or as good as that */
@@ -201,6 +226,10 @@ struct group {
 	bool fleeting;             /* of one anonymous subscription, gone with it */
 	char labels[256];          /* that its instances had, with a comma after each */
 	bool fresh;                /* not on the disk yet: nothing is delivered before */
+	bool halted;               /* it, or its topic, is paused */
+	uint64_t paused_ms;        /* wall: since when; 0: it is not, itself */
+	struct deaf deaf;          /* it has no subscription */
+	char last_why[128];        /* why a message failed last */
 	struct sub_list subs;
 	unsigned nsubs;
 	struct cursor **cursors;   /* one per queue, at the queue's slot */
@@ -303,6 +332,7 @@ struct config {
 	uint64_t lease_ms, segment_bytes, cache_bytes, min_free;
 	uint64_t dedup_ms;         /* how long an idle producer is remembered */
 	uint64_t keep_ms;          /* how often the keeper runs */
+	uint64_t unlistened_ms;    /* until messages without a consumer are told */
 	uint64_t grow_ms, shrink_ms; /* queues that follow consumers */
 };
 
@@ -310,7 +340,8 @@ struct counters {
 	uint64_t sessions, frames, malformed, puts, duplicates, refused, confirms,
 	    deliveries, acks, nacks, stale_acks, calls, answers, late_replies,
 	    expired, orphaned, commits, committed_blocks, committed_bytes,
-	    dead_letters, dropped_segments, known, lookups, ids_removed;
+	    dead_letters, dropped_segments, breaker_refused, breaker_opened,
+	    flow_refused, known, lookups, ids_removed;
 };
 
 struct broker {
@@ -359,6 +390,8 @@ struct broker {
 	uint32_t ncalls, free_call, call_generation;
 	size_t live_calls;
 
+	size_t filling, shut;      /* queues: warned of, and refusing */
+	size_t unlistened;         /* queues and groups that were logged so */
 	struct batch_job *pending; /* what goes with the next commit */
 	bool committing, urgent;
 	size_t pending_bytes;      /* in blocks not stored yet ... */
@@ -433,7 +466,7 @@ RB_PROTOTYPE(held_tree, held, node, held_cmp)
 struct queue *queue_new(struct topic *, struct lane *, uint32_t index);
 void queue_free(struct broker *, struct queue *);
 /* Append one encoded record; its offset.  UINT64_MAX when there is no memory. */
-enum append { APPEND_PLAIN, APPEND_EXPIRES, APPEND_CALL };
+enum append { APPEND_PLAIN, APPEND_EXPIRES, APPEND_CALL, APPEND_AGAIN };
 uint64_t queue_append(struct broker *, struct queue *, const uint8_t *rec, size_t len,
     enum append, uint8_t **where);
 /* Whether a block needs no place on the disk: an async topic's, all of calls that ended.
@@ -449,7 +482,8 @@ void queue_seal(struct queue *);
 void queue_stored(struct broker *, struct held *);
 void queue_trim(struct broker *, struct queue *); /* memory topics: what all have */
 void queue_wake(struct broker *, struct queue *); /* its cursors may deliver */
-#define BLOCK_SPECIAL 1 /* block flag: expiry or calls in it */
+#define BLOCK_SPECIAL 1 /* block flag: expiry or calls in it, or as below */
+#define BLOCK_AGAIN 2   /* all of it were dead letters, each for one group: letter_is_for() */
 
 /* commit.c */
 struct dfb_batch *commit_batch(struct broker *, bool urgent); /* to add rows; NULL: no memory */
@@ -484,13 +518,6 @@ void stream_confirm_later(struct broker *, struct stream *);
 void stream_confirm_all(struct broker *);
 void producer_settled(struct broker *, struct producer *, uint64_t seq);
 
-/* put.c */
-void handle_put(struct broker *, struct session *, const struct dfb_proto *);
-/* Take a frame; false: it has to wait.  looked: what is not among recent ids is new. */
-bool put_take(struct broker *, struct stream *, const struct dfb_m_put *, bool looked);
-/* Why the broker takes no messages for a topic now; NULL: it does. */
-const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
-
 /* group.c */
 struct group *group_find(struct topic *, const char *name);
 struct group *group_new(struct broker *, struct topic *, const char *name,
@@ -514,12 +541,19 @@ struct cursor *cursor_new(struct broker *, struct group *, struct queue *);
 void cursor_free(struct broker *, struct cursor *);
 void cursor_place(struct broker *, struct cursor *, uint64_t offset);
 uint64_t cursor_settle(struct broker *, struct cursor *, uint64_t from, uint64_t to);
+uint64_t cursor_waiting(const struct cursor *); /* messages not settled */
 bool cursor_is_out(const struct cursor *, uint64_t offset);
 struct retry *cursor_retry(struct cursor *, uint64_t offset);
 struct retry *cursor_retry_add(struct cursor *, uint64_t offset);
 void cursor_arm(struct broker *, struct cursor *);
 void cursor_forget_block(struct cursor *);
 void cursor_forget_below(struct cursor *); /* ranges and retries below low: it was raised */
+/* Settle many offsets, rising and none of them settled, of a cursor without an owner: in the
+ * time that it takes to copy its ranges. */
+void cursor_settle_list(struct broker *, struct cursor *, const uint64_t *offsets, size_t n);
+/* Whether an offset is settled; _mark: it is, without more ado, while loading. */
+bool cursor_is_settled(const struct cursor *, uint64_t offset);
+void cursor_mark(struct broker *, struct cursor *, uint64_t from, uint64_t to);
 bool cursor_skip(struct cursor *, uint64_t *run); /* pos past what is not to deliver */
 void cursor_take_back(struct broker *, struct cursor *); /* its owner is gone */
 
@@ -558,14 +592,7 @@ void call_send_answers(struct broker *);
 /* peek.c */
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);
 
-/* admin.c, admin_topic.c, admin_group.c, stats.c: verbs answer with a JSON value, or
- * NULL and *status and why (256 bytes). */
-void handle_admin(struct broker *, struct session *, const struct dfb_proto *);
-typedef struct json_t *admin_fn(struct broker *, struct json_t *args,
-    enum dfb_status *status, char *why);
-admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_delete,
-    admin_group_list, admin_group_reset, admin_group_delete, admin_stats, admin_drain,
-    admin_gray_set, admin_gray_list, admin_gray_delete;
+/* settings.c */
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 

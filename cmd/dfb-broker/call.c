@@ -12,6 +12,7 @@
 #include "broker.h"
 #include "gray.h"
 #include "lane.h"
+#include "limits.h"
 #include "net/loop.h"
 #include "wire/record.h"
 
@@ -243,28 +244,39 @@ call_cannot_serve(struct broker *b, struct topic *t, enum dfb_status *status)
 		return "no such topic on this broker";
 	if (t->name[0] == '%')
 		return "nobody serves a system topic";
-	if (t->serving == 0)
+	if (t->serving == 0 && t->set.paused_ms == 0)
 		return "no consumer serves it";
 	*status = DFB_AGAIN;
+	if (!pause_serves(t))
+		return PAUSED;
 	if ((busy = broker_refuses(b, t, &wait_ms)) != NULL)
 		return busy;
 	return b->live_calls >= CALLS_MAX ? "too many calls are waiting" : NULL;
 }
 
-const char *
-call_queue(struct topic *t, const struct dfb_record *r, struct queue **q,
-    enum dfb_status *status)
+struct queue *
+call_queue(struct broker *b, const struct session *s, struct topic *t,
+    const struct dfb_record *r, enum dfb_status *status, char *why, size_t size)
 {
 	const struct gray *rule = TAILQ_EMPTY(&t->gray) ? NULL : gray_refuses(t, r);
-	static char why[256];
+	struct refusal no;
+	struct queue *q;
 
-	*q = queue_choose(t, r);
-	*status = rule != NULL ? DFB_AGAIN : DFB_NOBODY;
+	*status = DFB_AGAIN;
 	if (rule != NULL) {
-		snprintf(why, sizeof why, GRAY_NOBODY, rule->label);
-		return why;
+		snprintf(why, size, GRAY_NOBODY, rule->label);
+		return NULL;
 	}
-	return queue_is_served(*q) ? NULL : "no consumer serves it";
+	if ((q = put_place(b, s, queue_choose(t, r), r, &no)) == NULL) {
+		snprintf(why, size, "%s", no.why);
+		return NULL;
+	}
+	if (!queue_is_served(q)) {
+		*status = DFB_NOBODY;
+		snprintf(why, size, "no consumer serves it");
+		return NULL;
+	}
+	return q;
 }
 
 /* A call without an id. */
@@ -272,15 +284,15 @@ static void
 start(struct broker *b, struct session *s, struct topic *t, const struct dfb_record *r,
     const uint8_t *bytes)
 {
+	char why[256];
 	enum dfb_status status;
-	struct queue *q;
-	const char *cannot = call_queue(t, r, &q, &status);
-	struct call *c = cannot == NULL ? call_new(b) : NULL;
+	struct queue *q = call_queue(b, s, t, r, &status, why, sizeof why);
+	struct call *c = q != NULL ? call_new(b) : NULL;
 	uint8_t *where;
 
 	if (c == NULL) {
-		refuse(b, s, r->call, cannot != NULL ? status : DFB_AGAIN,
-		    cannot != NULL ? cannot : "too many calls are waiting");
+		refuse(b, s, r->call, q == NULL ? status : DFB_AGAIN,
+		    q == NULL ? why : "too many calls are waiting");
 		return;
 	}
 	c->q = q;

@@ -61,6 +61,7 @@ cursor_place(struct broker *b, struct cursor *c, uint64_t offset)
 	cursor_forget_block(c);
 	dfb_loop_timer_stop(b->loop, &c->timer);
 	c->ndone = c->nretries = 0;
+	c->q->open_until = 0;
 	c->low = c->pos = c->high = offset;
 	commit_dirty_cursor(b, c);
 	if (!TAILQ_EMPTY(&c->q->topic->moves))
@@ -163,6 +164,14 @@ cursor_is_out(const struct cursor *c, uint64_t offset)
 	return r != NULL ? r->out : offset < c->pos;
 }
 
+bool
+cursor_is_settled(const struct cursor *c, uint64_t offset)
+{
+	size_t i = range_at(c, offset);
+
+	return offset < c->low || (i < c->ndone && c->done[i].from <= offset);
+}
+
 static void
 absorb(struct cursor *c)
 {
@@ -184,6 +193,16 @@ cursor_forget_below(struct cursor *c)
 {
 	absorb(c);
 	retries_remove(c, 0, c->low);
+}
+
+uint64_t
+cursor_waiting(const struct cursor *c)
+{
+	uint64_t n = queue_count(c->q, c->low, c->q->next);
+
+	for (size_t i = 0; i < c->ndone; i++)
+		n -= queue_count(c->q, c->done[i].from, c->done[i].to);
+	return n;
 }
 
 static void
@@ -215,6 +234,21 @@ add_range(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 		c->ndone -= j - i - 1;
 	}
 	c->done[i] = (struct range){ from, to };
+}
+
+void
+cursor_mark(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
+{
+	if (from < c->low)
+		from = c->low;
+	if (from >= to)
+		return;
+	add_range(b, c, from, to);
+	absorb(c);
+	if (c->pos < c->low)
+		c->pos = c->low;
+	if (c->high < to)
+		c->high = to;
 }
 
 /* Offsets of [from, to) that are out: what the owner's credit gets back. */
@@ -272,6 +306,38 @@ cursor_settle(struct broker *b, struct cursor *c, uint64_t from, uint64_t to)
 	return out;
 }
 
+void
+cursor_settle_list(struct broker *b, struct cursor *c, const uint64_t *offsets, size_t n)
+{
+	struct range *all = calloc(c->ndone + n + 1, sizeof *all);
+	size_t i = 0, k = 0, nall = 0;
+
+	if (all == NULL)
+		fail_stop(b, "no memory for acknowledgements");
+	while (i < c->ndone || k < n) {
+		bool old = k == n || (i < c->ndone && c->done[i].from < offsets[k]);
+		struct range r = old ? c->done[i++] : (struct range){ offsets[k], offsets[k] + 1 };
+		k += !old;
+		if (nall != 0 && all[nall - 1].to == r.from)
+			all[nall - 1].to = r.to;
+		else
+			all[nall++] = r;
+	}
+	free(c->done);
+	c->done_cap = c->ndone + n + 1;
+	c->done = all;
+	c->ndone = nall;
+	absorb(c);
+	if (n != 0 && c->high <= offsets[n - 1])
+		c->high = offsets[n - 1] + 1;
+	if (c->pos < c->low)
+		c->pos = c->low;
+	if (c->high < c->low)
+		c->high = c->low;
+	c->group->settled += n;
+	commit_dirty_cursor(b, c);
+}
+
 /*
  * Move pos past what is settled or held back for a retry.  false when nothing can be
  * delivered from pos in this state; else *run is how many offsets from pos on are all
@@ -312,6 +378,7 @@ cursor_take_back(struct broker *b, struct cursor *c)
 	c->owner = NULL;
 	c->epoch++;
 	c->pos = c->low;
+	c->q->open_until = 0;
 	cursor_forget_block(c);
 	for (size_t i = 0; i < c->nretries; i++)
 		if (c->retries[i].out) {

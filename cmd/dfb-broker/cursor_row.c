@@ -2,13 +2,14 @@
  * A cursor's row.  Key: topic id u32, queue u32, group name.  Value: version u8 = 1, low u64,
  * count u32 of settled ranges (from u64, to u64), count u32 of retries (offset u64, due u64,
  * tries u32).  Ranges beyond what a row holds are left out: those messages come again
- * after a restart.
+ * after a restart.  What is settled of dead letters has rows of its own (letters.c).
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/endian.h>
 
 #include "broker.h"
+#include "letters.h"
 #include "wire/cursor.h"
 
 #define ROW_RANGES 256
@@ -31,6 +32,8 @@ cursor_row(const struct cursor *c, struct dfb_buf *key, struct dfb_buf *val)
 	size_t ranges = c->ndone < ROW_RANGES ? c->ndone : ROW_RANGES;
 	uint8_t *p;
 
+	if (group_is_internal(c->group))
+		ranges = 0;
 	cursor_row_key(c, key);
 	if (key->data == NULL ||
 	    dfb_buf_reserve(val, 17 + ranges * 16 + c->nretries * 20) == -1)

@@ -6,8 +6,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/parse.h"
 #include "broker.h"
+#include "lane.h"
+#include "letters.h"
 #include "wire/record.h"
 
 struct dying {
@@ -16,80 +17,49 @@ struct dying {
 	char why[1024];
 };
 
-/* Cut at a character, so that it stays UTF-8. */
-static void
-cut(char *text, size_t max)
+/* The topic of a group's letters; a broadcast instance's go with its group's. */
+static struct topic *
+letters_topic(struct broker *b, const struct group *g)
 {
-	size_t n = strlen(text);
+	char name[DFB_TOPIC_MAX];
+	struct topic *t;
 
-	if (n <= max)
-		return;
-	n = max;
-	while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
-		n--;
-	text[n] = '\0';
-}
-
-static size_t
-add_headers(const struct dfb_record *r, const struct dying *d, uint32_t tries,
-    uint8_t headers[DFB_HEADERS_MAX])
-{
-	struct cursor *c = d->c;
-	size_t n = 0;
-	char text[32], when[25], why[1024];
-
-	/* The record's own first, unless they leave no room. */
-	if (r->headers_len <= DFB_HEADERS_MAX - 2048) {
-		memcpy(headers, r->headers, r->headers_len);
-		n = r->headers_len;
-	}
-	snprintf(why, sizeof why, "%s", d->why);
-	cut(why, 1000);
-	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-topic", c->q->topic->name);
-	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-group", c->group->name);
-	snprintf(text, sizeof text, "%u", c->q->index);
-	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-queue", text);
-	snprintf(text, sizeof text, "%llu", (unsigned long long)d->offset);
-	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-offset", text);
-	snprintf(text, sizeof text, "%u", tries);
-	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-tries", text);
-	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-time",
-	    dfb_format_when(dfb_wall_ms(), when));
-	dfb_headers_add(headers, DFB_HEADERS_MAX, &n, "dfb-dead-reason", why);
-	return n;
+	snprintf(name, sizeof name, "%%DLQ-%.*s", (int)strcspn(g->name, "@"), g->name);
+	if ((t = topic_make_system(b, name)) == NULL || letters_begin(b, t) == -1)
+		fail_stop(b, "no memory for a dead letter");
+	return t;
 }
 
 static void
 bury(struct broker *b, const struct dying *d, struct dfb_record *r)
 {
-	struct retry *retry = cursor_retry(d->c, d->offset);
-	char name[DFB_TOPIC_MAX], group[80];
-	struct dfb_buf buf = { 0 };
-	struct topic *t;
+	struct cursor *c = d->c;
+	struct retry *retry = cursor_retry(c, d->offset);
+	struct death death = { .topic = c->q->topic->name, .group = c->group->name,
+		.why = d->why, .queue = c->q->index, .offset = d->offset,
+		.tries = retry != NULL ? retry->tries : 0, .wall_ms = dfb_wall_ms() };
+	struct topic *t = letters_topic(b, c->group);
 	uint8_t *headers = malloc(DFB_HEADERS_MAX);
+	struct dfb_buf buf = { 0 };
 
-	/* A broadcast instance's letters go with its group's. */
-	snprintf(group, sizeof group, "%.*s", (int)strcspn(d->c->group->name, "@"),
-	    d->c->group->name);
-	snprintf(name, sizeof name, "%%DLQ-%s", group);
-	if (headers == NULL || (t = topic_make_system(b, name)) == NULL)
+	if (headers == NULL)
 		fail_stop(b, "no memory for a dead letter");
-	r->headers_len = add_headers(r, d, retry != NULL ? retry->tries : 0, headers);
+	r->headers_len = letter_headers(r, &death, headers);
 	r->headers = headers;
-	r->flags = (uint8_t)((r->flags & (DFB_R_BORN | DFB_R_KEY)) | DFB_R_HEADERS);
+	r->flags = (uint8_t)((r->flags & (DFB_R_BORN | DFB_R_KEY | DFB_R_MAYBE)) | DFB_R_HEADERS);
 	if (dfb_buf_reserve(&buf, dfb_record_size(r)) == -1)
 		fail_stop(b, "no memory for a dead letter");
 	buf.len = (size_t)(dfb_record_write(r, buf.data) - buf.data);
-	if (queue_append(b, t->queues[0], buf.data, buf.len, APPEND_PLAIN, NULL) == UINT64_MAX)
+	if (queue_append(b, topic_queue(t, 0), buf.data, buf.len, APPEND_PLAIN, NULL) == UINT64_MAX)
 		fail_stop(b, "no memory for a dead letter");
 	dfb_buf_release(&buf);
 	free(headers);
-	d->c->group->dead_letters++;
-	d->c->q->topic->dead_letters++;
+	c->group->dead_letters++;
+	c->q->topic->dead_letters++;
 	b->n.dead_letters++;
 	log_event(DFB_LOG_WARN, "dead-letter", "topic=%s group=%s queue=%u offset=%llu "
-	    "why=%s", d->c->q->topic->name, dfb_log_quote(d->c->group->name),
-	    d->c->q->index, (unsigned long long)d->offset, dfb_log_quote(d->why));
+	    "why=%s", c->q->topic->name, dfb_log_quote(c->group->name), c->q->index,
+	    (unsigned long long)d->offset, dfb_log_quote(d->why));
 }
 
 static void
@@ -129,7 +99,6 @@ dead_letter(struct broker *b, struct cursor *c, uint64_t offset, const char *why
 	d->c = c;
 	d->offset = offset;
 	snprintf(d->why, sizeof d->why, "%s", why);
-	cut(d->why, 1000);
 	c->jobs++;
 	reader_fetch(b, c->q, offset, have_letter, d);
 }

@@ -4,6 +4,7 @@
 #include "asked.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 #include "net/loop.h"
 #include "wire/record.h"
 
@@ -44,6 +45,7 @@ static bool
 can_deliver(const struct cursor *c)
 {
 	return c->owner != NULL && c->heir == NULL && !c->seeking && !c->group->fresh &&
+	    !c->group->halted &&
 	    c->owner->bytes < SUB_BYTES &&
 	    c->owner->out < c->owner->credit && !c->owner->session->going &&
 	    !session_is_blocked(c->owner->session);
@@ -132,6 +134,8 @@ send_run(struct broker *b, struct cursor *c, uint64_t offset, uint32_t count,
 
 	if (dfb_proto_encode(&m, &buf) == -1)
 		fail_stop(b, "no memory for a delivery");
+	if (u->out == 0)
+		u->moved_ms = b->now;
 	c->out += count;
 	u->out += count;
 	u->bytes += len;
@@ -142,10 +146,15 @@ send_run(struct broker *b, struct cursor *c, uint64_t offset, uint32_t count,
 	dfb_buf_release(&buf);
 }
 
-/* Whether a record must not be delivered any more: expired, or a call that ended. */
+/* Whether a record must not be delivered: expired, a call that ended, or another group's. */
 static bool
-is_over(struct broker *b, struct topic *t, const struct dfb_record *r, bool again)
+is_over(struct broker *b, const struct cursor *c, const struct dfb_block *blk,
+    const struct dfb_record *r, bool again)
 {
+	struct topic *t = c->q->topic;
+
+	if ((blk->flags & BLOCK_AGAIN) != 0 && !letter_is_for(r, c->group->name))
+		return true;
 	if (r->expires != 0 && r->expires <= b->wall) {
 		struct call *call;
 		if ((r->flags & DFB_R_CALL) != 0 &&
@@ -180,7 +189,7 @@ send_special(struct broker *b, struct cursor *c, uint64_t n, uint32_t tries)
 	struct dfb_record r;
 
 	for (; n > 0 && dfb_record_next(&p, end, &r) == 1; n--, o++) {
-		if (!is_over(b, c->q->topic, &r, o < c->high))
+		if (!is_over(b, c, blk, &r, o < c->high))
 			continue;
 		if (o > first)
 			send_run(b, c, first, (uint32_t)(o - first), tries, run,
@@ -253,7 +262,7 @@ send_again(struct broker *b, struct cursor *c, struct retry *r, struct dfb_block
 
 	for (uint64_t o = blk->base; dfb_record_next(&p, end, &rec) == 1; o++)
 		if (o == r->offset) {
-			if (is_over(b, c->q->topic, &rec, true)) {
+			if (is_over(b, c, blk, &rec, true)) {
 				cursor_settle(b, c, o, o + 1);
 				return;
 			}

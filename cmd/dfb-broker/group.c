@@ -8,6 +8,8 @@
 #include "asked.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
+#include "limits.h"
 #include "store/store.h"
 #include "wire/cursor.h"
 
@@ -38,6 +40,7 @@ group_new(struct broker *b, struct topic *t, const char *name, bool broadcast, b
 	snprintf(g->name, sizeof g->name, "%s", name);
 	g->topic = t;
 	g->broadcast = broadcast;
+	g->halted = t->set.paused_ms != 0;
 	g->kept = kept;
 	TAILQ_INIT(&g->subs);
 	for (uint32_t i = 0; i < t->nqueues; i++)
@@ -113,12 +116,13 @@ int
 group_store(struct broker *b, struct group *g)
 {
 	struct dfb_batch *batch = commit_batch(b, true);
-	uint8_t key[4 + DFB_GROUP_MAX], val[2 + sizeof g->labels] = { 1, g->broadcast };
+	uint8_t key[4 + DFB_GROUP_MAX], val[10 + sizeof g->labels] = { 1, g->broadcast };
 	size_t len = strlen(g->labels);
 
-	memcpy(val + 2, g->labels, len);
+	be64enc(val + 2, g->paused_ms);
+	memcpy(val + 10, g->labels, len);
 	return batch == NULL ? -1 :
-	    dfb_batch_put(batch, T_GROUPS, key, row_key(g, key), val, 2 + len);
+	    dfb_batch_put(batch, T_GROUPS, key, row_key(g, key), val, 10 + len);
 }
 
 void
@@ -140,6 +144,8 @@ group_delete_rows(struct broker *b, struct group *g)
 		if (k.data == NULL || dfb_batch_del(batch, T_OFFSETS, k.data, k.len) == -1)
 			fail_stop(b, "no memory to delete a group");
 		dfb_buf_release(&k);
+		if (group_is_internal(g))
+			letters_forget(b, c);
 	}
 }
 
@@ -341,6 +347,7 @@ handle_subscribe(struct broker *b, struct session *s, const struct dfb_proto *m)
 	region_watch(b, t);
 	if (!g->broadcast)
 		t->serving++;
+	breaker_forget(t);
 	session_send(b, s, &(struct dfb_proto){ .type = DFB_M_SUBSCRIBED, .req = m->req,
 	    .subscribed = { .sub = r->sub } });
 	group_balance(b, g);
@@ -391,6 +398,7 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 	TAILQ_REMOVE(&g->subs, u, in_group);
 	TAILQ_REMOVE(&u->session->subs, u, in_session);
 	g->nsubs--;
+	breaker_forget(t);
 	if (!g->broadcast)
 		t->serving--;
 	free(u);
@@ -399,6 +407,7 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 	else
 		group_reap(b, g); /* or when the read that is under way ends */
 	call_abandon(b, t);
+	pause_calls(b, t);
 	follow_look(b, t);
 }
 

@@ -21,7 +21,8 @@ struct stream;
 struct topic;
 
 /* Tables of the store, in the order of their names in main.c. */
-enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_IDS, T_CALLS };
+enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_LETTERS,
+	T_IDS, T_CALLS };
 
 /* Ids that were first seen from start on, until a newer bucket began. */
 struct bucket {

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "broker.h"
 #include "lane.h"
+#include "letters.h"
 #include "store/store.h"
 #include "wire/cursor.h"
 
@@ -87,7 +88,7 @@ static void
 absent_queue(struct broker *b, uint64_t id, uint64_t floor)
 {
 	struct topic *t = topic_by_id(b, (uint32_t)(id >> 16));
-	struct lane *l = t != NULL ? lane_find(t, (id & 0xffff) >> LANE_SHIFT) : NULL;
+	struct lane *l = t != NULL ? lane_find(t, (uint32_t)(id & 0xffff) >> LANE_SHIFT) : NULL;
 
 	if (l != NULL)
 		lane_floor(l, id & LANE_QUEUES_MAX, floor);
@@ -121,8 +122,8 @@ load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 	struct group *g;
 	struct topic *t;
 
-	if (klen < 5 || klen - 4 >= sizeof name || vlen < 2 || v[0] != 1 ||
-	    vlen - 2 >= sizeof g->labels)
+	if (klen < 5 || klen - 4 >= sizeof name || vlen < 10 || v[0] != 1 ||
+	    vlen - 10 >= sizeof g->labels)
 		return bad("groups");
 	memcpy(name, (const uint8_t *)key + 4, klen - 4);
 	name[klen - 4] = '\0';
@@ -131,7 +132,9 @@ load_group(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 		return 0;
 	if ((g = group_new(l->b, t, name, v[1] != 0, true)) == NULL)
 		return bad("groups");
-	memcpy(g->labels, v + 2, vlen - 2);
+	g->paused_ms = be64dec(v + 2);
+	g->halted |= g->paused_ms != 0;
+	memcpy(g->labels, v + 10, vlen - 10);
 	/* A queue without a row (there is always one) would be read from its start. */
 	for (uint32_t i = 0; i < t->nqueues; i++) {
 		struct cursor *c = g->cursors[i];
@@ -196,6 +199,14 @@ load_producer(void *arg, const void *key, size_t klen, const void *val, size_t v
 }
 
 static int
+load_letters(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+
+	return letters_load(l->b, key, klen, val, vlen) == 0 ? 0 : bad("letters");
+}
+
+static int
 place_queues(struct loader *l)
 {
 	struct topic *t;
@@ -252,6 +263,7 @@ load_all(struct broker *b)
 	    place_queues(&l) != 0 ||
 	    dfb_store_scan(s, T_GROUPS, load_group, &l) != 0 ||
 	    dfb_store_scan(s, T_OFFSETS, load_offset, &l) != 0 ||
+	    dfb_store_scan(s, T_LETTERS, load_letters, &l) != 0 ||
 	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0 ||
 	    ids_load(b, T_IDS) != 0 || ids_load(b, T_CALLS) != 0)
 		return -1;

@@ -16,7 +16,7 @@
 
 enum {
 	OPT_ADVERTISE = 2000, OPT_LEASE, OPT_SEGMENT, OPT_CACHE, OPT_MIN_FREE, OPT_DEDUP,
-	OPT_KEEP, OPT_GROW, OPT_SHRINK,
+	OPT_KEEP, OPT_UNLISTENED, OPT_GROW, OPT_SHRINK,
 };
 
 static const struct dfb_opt options[] = {
@@ -33,11 +33,12 @@ static const struct dfb_opt options[] = {
 	{ OPT_GROW, "grow-delay", "TIME", "when new queues take messages (10s)" },
 	{ OPT_SHRINK, "shrink-delay", "TIME", "when queues without an instance go (5m)" },
 	{ OPT_KEEP, "keep", "TIME", "how often upkeep runs (1s)" },
+	{ OPT_UNLISTENED, "unlistened-after", "TIME", "warn of messages without a consumer (10s)" },
 	{ 0, NULL, NULL, NULL },
 };
 
 static const char *const tables[] = { "meta", "topics", "queues", "groups", "offsets",
-	"producers", "ids", "calls", NULL };
+	"producers", "letters", "ids", "calls", NULL };
 
 /* Static: its tables live as long as the process. */
 static struct broker broker;
@@ -59,6 +60,7 @@ parse(struct dfb_opts *o, struct dfb_daemon *d, struct config *cf, int argc, cha
 		case OPT_CACHE: cf->cache_bytes = dfb_opt_size(o, 1 << 20, UINT64_C(1) << 40); break;
 		case OPT_MIN_FREE: cf->min_free = dfb_opt_size(o, 0, UINT64_MAX); break;
 		case OPT_DEDUP: cf->dedup_ms = dfb_opt_duration(o); break;
+		case OPT_UNLISTENED: cf->unlistened_ms = dfb_opt_duration(o); break;
 		case OPT_KEEP: cf->keep_ms = dfb_opt_duration(o); break;
 		case OPT_GROW: cf->grow_ms = dfb_opt_duration(o); break;
 		case OPT_SHRINK: cf->shrink_ms = dfb_opt_duration(o); break;
@@ -214,7 +216,7 @@ main(int argc, char **argv)
 
 	b->cf = (struct config){ .name = "b1", .lease_ms = 10000,
 		.min_free = UINT64_C(256) << 20, .dedup_ms = 86400000, .keep_ms = 1000,
-		.grow_ms = 10000, .shrink_ms = 300000 };
+		.unlistened_ms = 10000, .grow_ms = 10000, .shrink_ms = 300000 };
 	dfb_daemon_init(&d);
 	parse(&o, &d, &b->cf, argc, argv);
 	if ((status = dfb_daemon_finish(&d, &o, b->cf.name)) != DFB_OK)

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "limits.h"
 #include "store/store.h"
 #include "wire/cursor.h"
 #include "wire/record.h"

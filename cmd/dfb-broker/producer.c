@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "limits.h"
 
 #define PRODUCERS_MAX 1000000
 #define STREAMS_MAX 1024 /* of one session */
@@ -101,7 +102,10 @@ handle_produce(struct broker *b, struct session *s, const struct dfb_proto *m)
 	struct topic *t = topic_find(b, r->topic);
 	struct producer want, *p;
 	struct stream *st;
+	struct refusal no;
 	unsigned n = 0;
+	uint32_t wait_ms;
+	const char *busy;
 	char why[300];
 
 	if (t == NULL) {
@@ -125,6 +129,11 @@ handle_produce(struct broker *b, struct session *s, const struct dfb_proto *m)
 	want.id = r->producer;
 	want.topic = t;
 	p = RB_FIND(producer_tree, &b->producers, &want);
+	/* One that was here before may have to learn what was confirmed. */
+	if (p == NULL && (busy = broker_refuses(b, t, &wait_ms)) != NULL) {
+		refuse(b, s, r->stream, 0, DFB_REFUSE_STREAM, DFB_AGAIN, wait_ms, busy);
+		return;
+	}
 	if (p != NULL && p->finished) { /* it is back before it was forgotten */
 		p->finished = false;
 		commit_dirty_producer(b, p);
@@ -132,6 +141,11 @@ handle_produce(struct broker *b, struct session *s, const struct dfb_proto *m)
 	if (p != NULL && p->epoch > r->epoch) {
 		refuse(b, s, r->stream, 0, DFB_REFUSE_STREAM, DFB_PROTO, 0,
 		    "a later session of this producer was here");
+		return;
+	}
+	/* One that may have something here is told what that is. */
+	if ((p == NULL || r->next > p->taken) && put_refuses(b, t, &no)) {
+		refuse(b, s, r->stream, 0, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, no.why);
 		return;
 	}
 	if ((st = calloc(1, sizeof *st)) == NULL || (p == NULL &&

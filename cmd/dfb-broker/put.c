@@ -4,6 +4,7 @@
 #include "broker.h"
 #include "gray.h"
 #include "lane.h"
+#include "limits.h"
 #include "wire/record.h"
 
 /* Bytes waiting for the disk, over all senders.  Each sender's own window is smaller. */
@@ -20,6 +21,8 @@ broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 	static char why[128];
 
 	*wait_ms = 1000;
+	if (t->set.sends_paused_ms != 0)
+		return PAUSED;
 	if (b->draining || b->stopping)
 		return "the broker is draining";
 	if (t->set.durability == DFB_MEMORY) {
@@ -114,6 +117,57 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 	return true;
 }
 
+struct queue *
+put_place(struct broker *b, const struct session *s, struct queue *q,
+    const struct dfb_record *r, struct refusal *no)
+{
+	if ((q = breaker_choose(b, q, r, no)) != NULL && q->topic->limited &&
+	    !flow_take(b, s, q->topic, 1, r->size, no))
+		return NULL;
+	return q;
+}
+
+bool
+put_refuses(struct broker *b, struct topic *t, struct refusal *no)
+{
+	const char *busy = broker_refuses(b, t, &no->wait_ms);
+
+	if (busy != NULL)
+		snprintf(no->why, sizeof no->why, "%s", busy);
+	return busy != NULL || breaker_is_shut(b, t, no);
+}
+
+/* Whether all of a frame that is taken as one may come in. */
+static bool
+all_admitted(struct broker *b, struct session *s, struct stream *st,
+    const struct dfb_m_put *r)
+{
+	const uint8_t *p = r->records.p, *end = p + r->records.len;
+	struct topic *t = st->producer->topic;
+	struct dfb_record rec;
+	struct refusal no;
+	bool may = true;
+
+	while (may && dfb_record_next(&p, end, &rec) == 1)
+		may = breaker_choose(b, queue_choose(t, &rec), &rec, &no) != NULL;
+	if (may && t->limited)
+		may = flow_take(b, s, t, r->count, r->records.len, &no);
+	if (!may)
+		stream_refuse(b, st, r->seq, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, "%s",
+		    no.why);
+	return may;
+}
+
+/* Where a record of such a frame goes: it may fill a queue up in its midst. */
+static struct queue *
+admitted(struct broker *b, struct queue *q, const struct dfb_record *r)
+{
+	struct refusal no;
+	struct queue *other = breaker_choose(b, q, r, &no);
+
+	return other != NULL ? other : q;
+}
+
 static void
 taken(struct broker *b, struct stream *st)
 {
@@ -136,56 +190,99 @@ taken(struct broker *b, struct stream *st)
 		commit_dirty_producer(b, p);
 }
 
-/* Append a record, unless its id is known.  false: no memory. */
+/* A record whose id is known is not stored again. */
+static void
+tell_known(struct broker *b, struct stream *st, uint64_t seq, const struct known *k)
+{
+	b->n.known++;
+	session_send(b, st->session, &(struct dfb_proto){ .type = DFB_M_KNOWN,
+	    .known = { .stream = st->handle, .seq = seq, .queue = k->queue,
+	    .offset = k->offset } });
+	/* Confirmed behind the first one, if that is on its way. */
+	if (st->producer->topic->set.durability == DFB_COMMIT)
+		commit_batch(b, true);
+}
+
+/* Append a record; false: not now, and that was told. */
 static bool
 append(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec,
-    const uint8_t *bytes, bool once)
+    const uint8_t *bytes, uint8_t flags)
 {
-	struct topic *t = st->producer->topic;
-	const struct known *k = once ? once_find(b, t, &rec->id) : NULL;
-	struct queue *q;
+	bool atomic = (flags & DFB_PUT_ATOMIC) != 0;
+	struct queue *q = queue_choose(st->producer->topic, rec);
+	struct refusal no;
 	uint64_t offset;
 
-	if (k != NULL) {
-		b->n.known++;
-		session_send(b, st->session, &(struct dfb_proto){ .type = DFB_M_KNOWN,
-		    .known = { .stream = st->handle, .seq = seq, .queue = k->queue,
-		    .offset = k->offset } });
-		/* Confirmed behind the first one, if that is on its way. */
-		if (t->set.durability == DFB_COMMIT)
-			commit_batch(b, true);
-		return true;
+	if (!put_is_plain(q) && (q = atomic ? admitted(b, q, rec) :
+	    put_place(b, st->session, q, rec, &no)) == NULL) {
+		stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, "%s",
+		    no.why);
+		return false;
 	}
-	q = queue_choose(t, rec);
 	offset = queue_append(b, q, bytes, rec->size,
 	    (rec->flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN, NULL);
-	if (offset == UINT64_MAX)
+	if (offset == UINT64_MAX) {
+		/* A frame that must be all or nothing cannot stop half-way. */
+		if (atomic)
+			fail_stop(b, "no memory for messages");
+		stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 1000,
+		    "the broker is out of memory");
 		return false;
-	if (once)
+	}
+	if ((flags & DFB_PUT_ONCE) != 0)
 		once_add(b, q, &rec->id, offset);
 	b->n.puts++;
 	return true;
 }
 
-bool
-put_take(struct broker *b, struct stream *st, const struct dfb_m_put *r, bool looked)
+/* Take the records of a frame that may be taken. */
+static void
+take(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 {
 	const uint8_t *p = r->records.p, *end = p + r->records.len;
 	bool any = false, once = (r->flags & DFB_PUT_ONCE) != 0;
 	struct producer *pr = st->producer;
 	enum dfb_status status = DFB_OK;
+	const struct known *k;
 	struct dfb_record rec;
 	uint64_t seq = r->seq;
-	const char *busy;
-	uint32_t wait_ms;
 	char why[256];
 
-	if (seq > pr->taken + 1)
+	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
+		if (seq <= pr->taken) {
+			b->n.duplicates++;
+			continue;
+		}
+		if ((status = check(pr->topic, &rec, once, why, sizeof why)) != DFB_OK)
+			break;
+		if ((k = once ? once_find(b, pr->topic, &rec.id) : NULL) != NULL)
+			tell_known(b, st, seq, k);
+		else if (gray_says_no(b, st, seq, &rec, false) ||
+		    !append(b, st, seq, &rec, p - rec.size, r->flags))
+			break;
+		pr->taken = seq;
+		any = true;
+	}
+	if (status != DFB_OK)
+		stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
+	if (any)
+		taken(b, st);
+}
+
+bool
+put_take(struct broker *b, struct stream *st, const struct dfb_m_put *r, bool looked)
+{
+	bool once = (r->flags & DFB_PUT_ONCE) != 0, atomic = (r->flags & DFB_PUT_ATOMIC) != 0;
+	struct producer *pr = st->producer;
+	const char *busy;
+	uint32_t wait_ms;
+
+	if (r->seq > pr->taken + 1)
 		return true; /* something before it was refused, and told */
-	if (seq + r->count <= pr->taken + 1) {
+	if (r->seq + r->count <= pr->taken + 1) {
 		/* All were taken: a resend. */
 		b->n.duplicates += r->count;
-		if (pr->committed >= seq)
+		if (pr->committed >= r->seq)
 			stream_confirm_later(b, st);
 		return true;
 	}
@@ -194,39 +291,17 @@ put_take(struct broker *b, struct stream *st, const struct dfb_m_put *r, bool lo
 		    wait_ms, "%s", busy);
 		return true;
 	}
-	if ((r->flags & DFB_PUT_ATOMIC) != 0 && !all_acceptable(b, st, r))
+	if (atomic && !all_acceptable(b, st, r))
 		return true;
 	if (once && r->count > ONCE_FRAME_MAX) {
-		stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, DFB_BADINPUT, 0,
+		stream_refuse(b, st, r->seq, DFB_REFUSE_MESSAGE, DFB_BADINPUT, 0,
 		    "more than %d messages with ids in a frame", ONCE_FRAME_MAX);
 		return true;
 	}
 	if (once && !once_ready(b, st, r, looked))
 		return false;
-	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
-		if (seq <= pr->taken) {
-			b->n.duplicates++;
-			continue;
-		}
-		if ((status = check(pr->topic, &rec, once, why, sizeof why)) != DFB_OK)
-			break;
-		if (gray_says_no(b, st, seq, &rec, once))
-			break;
-		if (!append(b, st, seq, &rec, p - rec.size, once)) {
-			/* A frame that must be all or nothing cannot stop half-way. */
-			if ((r->flags & DFB_PUT_ATOMIC) != 0)
-				fail_stop(b, "no memory for messages");
-			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 1000,
-			    "the broker is out of memory");
-			break;
-		}
-		pr->taken = seq;
-		any = true;
-	}
-	if (status != DFB_OK)
-		stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
-	if (any)
-		taken(b, st);
+	if (!atomic || all_admitted(b, st->session, st, r))
+		take(b, st, r);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "broker.h"
+#include "limits.h"
 
 /* Blocks kept in memory behind the commit, for consumers that keep up. */
 #define CACHE_MAX ((size_t)16 << 20)
@@ -61,6 +62,7 @@ queue_free(struct broker *b, struct queue *q)
 
 	while ((h = RB_MIN(held_tree, &q->blocks)) != NULL)
 		drop(b, h);
+	breaker_gone(b, q);
 	free(q);
 }
 
@@ -92,7 +94,8 @@ queue_append(struct broker *b, struct queue *q, const uint8_t *rec, size_t len,
 	struct held *h = q->open;
 	size_t cap;
 
-	if (h != NULL && h->b->len + len > DFB_BLOCK_FULL)
+	if (h != NULL && (h->b->len + len > DFB_BLOCK_FULL ||
+	    ((h->b->flags & BLOCK_AGAIN) != 0) != (kind == APPEND_AGAIN)))
 		queue_seal(q);
 	if (q->open == NULL && open_block(b, q, len) == NULL)
 		return UINT64_MAX;
@@ -102,7 +105,7 @@ queue_append(struct broker *b, struct queue *q, const uint8_t *rec, size_t len,
 		return UINT64_MAX;
 	q->bytes += h->b->cap - cap;
 	if (kind != APPEND_PLAIN)
-		h->b->flags |= BLOCK_SPECIAL;
+		h->b->flags |= kind == APPEND_AGAIN ? BLOCK_SPECIAL | BLOCK_AGAIN : BLOCK_SPECIAL;
 	h->others |= kind != APPEND_CALL;
 	if (where != NULL)
 		*where = h->b->data + h->b->len - len;

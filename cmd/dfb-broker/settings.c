@@ -1,4 +1,5 @@
 /* A topic's settings as JSON: in the store, and in ADMIN. */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,25 +10,52 @@
 #define WHY_SIZE 256
 #define QUEUES_MAX 1023
 #define DELAY_MAX ((json_int_t)86400000)
-#define DEDUP_MAX_MS (UINT64_C(366) * 86400000)
+
+/* The 64-bit ones. */
+static const struct {
+	const char *name;
+	size_t at;
+	json_int_t max;
+} numbers[] = {
+	{ "retention_ms", offsetof(struct settings, retention_ms), (json_int_t)3650 * 86400000 },
+	{ "dedup_ms", offsetof(struct settings, dedup_ms), (json_int_t)366 * 86400000 },
+	{ "grow_ms", offsetof(struct settings, grow_ms), DELAY_MAX },
+	{ "shrink_ms", offsetof(struct settings, shrink_ms), DELAY_MAX },
+	{ "max_depth", offsetof(struct settings, max_depth), INT64_MAX / 16 },
+	{ "rate", offsetof(struct settings, rate), 1000000000 },
+	{ "rate_bytes", offsetof(struct settings, rate_bytes), (json_int_t)1 << 40 },
+	{ "client_rate", offsetof(struct settings, client_rate), 1000000000 },
+	{ "client_rate_bytes", offsetof(struct settings, client_rate_bytes),
+	    (json_int_t)1 << 40 },
+	{ "paused_ms", offsetof(struct settings, paused_ms), INT64_MAX },
+	{ "sends_paused_ms", offsetof(struct settings, sends_paused_ms), INT64_MAX },
+};
+#define NUMBERS (sizeof numbers / sizeof numbers[0])
 
 static const char *const durabilities[] = { "commit", "async", "memory" };
+
+static uint64_t *
+wide(struct settings *s, size_t i)
+{
+	return (uint64_t *)(void *)((char *)s + numbers[i].at);
+}
 
 json_t *
 settings_to_json(const struct settings *s)
 {
-	json_t *backoff = json_array();
+	json_t *backoff = json_array(), *j;
 
 	for (unsigned i = 0; i < BACKOFFS && s->backoff_ms[i] != 0; i++)
 		json_array_append_new(backoff, json_integer((json_int_t)s->backoff_ms[i]));
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+	j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}",
 	    "durability", durabilities[s->durability],
 	    "queues_min", (json_int_t)s->queues_min, "queues_max", (json_int_t)s->queues_max,
-	    "grow_ms", (json_int_t)s->grow_ms, "shrink_ms", (json_int_t)s->shrink_ms,
 	    "max_body", (json_int_t)s->max_body,
-	    "retries", (json_int_t)s->retries,
-	    "retention_ms", (json_int_t)s->retention_ms,
-	    "dedup_ms", (json_int_t)s->dedup_ms, "backoff_ms", backoff);
+	    "retries", (json_int_t)s->retries, "backoff_ms", backoff);
+	for (size_t i = 0; i < NUMBERS; i++)
+		json_object_set_new(j, numbers[i].name,
+		    json_integer((json_int_t)*wide((struct settings *)(uintptr_t)s, i)));
+	return j;
 }
 
 static int
@@ -99,20 +127,13 @@ settings_from_json(struct settings *s, json_t *j, char *why)
 		snprintf(why, WHY_SIZE, "'queues_min' is above 'queues_max'");
 		return -1;
 	}
-	if (rc != -1 && (rc = number(j, "grow_ms", 0, DELAY_MAX, &n, why)) == 1)
-		s->grow_ms = (uint64_t)n;
-	if (rc != -1 && (rc = number(j, "shrink_ms", 0, DELAY_MAX, &n, why)) == 1)
-		s->shrink_ms = (uint64_t)n;
 	if (rc != -1 && (rc = number(j, "max_body", 1, DFB_BODY_MAX_LIMIT, &n, why)) == 1)
 		s->max_body = (uint32_t)n;
 	if (rc != -1 && (rc = number(j, "retries", 1, 1000, &n, why)) == 1)
 		s->retries = (uint32_t)n;
-	if (rc != -1 && (rc = number(j, "retention_ms", 0, (json_int_t)3650 * 86400000, &n,
-	    why)) == 1)
-		s->retention_ms = (uint64_t)n;
-	if (rc != -1 && (rc = number(j, "dedup_ms", 0, (json_int_t)DEDUP_MAX_MS, &n,
-	    why)) == 1)
-		s->dedup_ms = (uint64_t)n;
+	for (size_t i = 0; rc != -1 && i < NUMBERS; i++)
+		if ((rc = number(j, numbers[i].name, 0, numbers[i].max, &n, why)) == 1)
+			*wide(s, i) = (uint64_t)n;
 	if (rc == -1)
 		return -1;
 	if ((v = json_object_get(j, "durability")) != NULL && durability(s, v, why) == -1)

@@ -1,5 +1,6 @@
 /* ACK and NACK: how deliveries end. */
 #include <stdio.h>
+#include <string.h>
 
 #include "asked.h"
 #include "broker.h"
@@ -73,8 +74,10 @@ handle_ack(struct broker *b, struct session *s, const struct dfb_proto *m)
 		session_error(b, s, m->req, DFB_PROTO, "malformed ranges");
 		session_kill(b, s);
 	}
-	if (u != NULL)
-		deliver_sub(b, u);
+	if (u == NULL)
+		return;
+	u->moved_ms = b->now;
+	deliver_sub(b, u);
 }
 
 void
@@ -135,6 +138,9 @@ handle_nack(struct broker *b, struct session *s, const struct dfb_proto *m)
 	if (c == NULL || !cursor_is_out(c, r->offset))
 		return;
 	dfb_str_copy(r->reason, why, sizeof why);
+	if (r->action != DFB_RELEASE)
+		strlcpy(c->group->last_why, why, sizeof c->group->last_why);
+	u->moved_ms = b->now;
 	b->n.nacks++;
 	if (r->action == DFB_LATER || r->action == DFB_RELEASE)
 		asked_given_back(c->q, r->offset, r->offset + 1);

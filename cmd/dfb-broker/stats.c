@@ -1,8 +1,10 @@
 /* ADMIN verbs about the broker. */
 #include <jansson.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "letters.h"
 
 json_t *
 admin_stats(struct broker *b, json_t *args, enum dfb_status *status, char *why)
@@ -26,6 +28,11 @@ admin_stats(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 		{ "answers", b->n.answers }, { "late_replies", b->n.late_replies },
 		{ "expired", b->n.expired }, { "orphaned", b->n.orphaned },
 		{ "dead_letters", b->n.dead_letters },
+		{ "queues_filling", b->filling }, { "breaker_open", b->shut },
+		{ "breaker_opened", b->n.breaker_opened },
+		{ "breaker_refused", b->n.breaker_refused },
+		{ "flow_refused", b->n.flow_refused },
+		{ "unlistened", b->unlistened },
 		{ "commits", b->n.commits }, { "committed_blocks", b->n.committed_blocks },
 		{ "committed_bytes", b->n.committed_bytes },
 		{ "pending_bytes", b->pending_bytes }, { "cache_bytes", b->cache_used },
@@ -65,7 +72,7 @@ admin_drain(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 	}
 	RB_FOREACH(t, topic_tree, &b->topics)
 		TAILQ_FOREACH(g, &t->groups, link)
-			for (uint32_t i = 0; i < t->nqueues; i++)
+			for (uint32_t i = 0; i < t->nqueues && !group_is_internal(g); i++)
 				left += queue_count(t->queues[i], g->cursors[i]->low,
 				    t->queues[i]->next);
 	return json_pack("{s:s, s:b, s:I, s:I}", "broker", b->cf.name, "draining",

@@ -2,11 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/opt.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "limits.h"
 #include "net/loop.h"
 
 #define FRAMES_PER_TURN 256

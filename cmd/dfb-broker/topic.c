@@ -10,6 +10,7 @@
 #include "broker.h"
 #include "gray.h"
 #include "lane.h"
+#include "limits.h"
 #include "net/loop.h"
 #include "store/store.h"
 
@@ -28,7 +29,7 @@ settings_default(struct settings *s)
 		.queues_max = LANE_QUEUES_MAX,
 		.max_body = DFB_BODY_MAX_DEFAULT, .retries = 3,
 		.retention_ms = UINT64_C(7) * 86400000, .dedup_ms = 86400000,
-		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 } };
+		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 }, .max_depth = 10000 };
 }
 
 struct topic *
@@ -92,6 +93,8 @@ topic_new(struct broker *b, const char *name, uint32_t id, const struct settings
 	snprintf(t->name, sizeof t->name, "%s", name);
 	t->id = id;
 	t->set = *set;
+	flow_settings(t);
+	RB_INIT(&t->clients);
 	TAILQ_INIT(&t->groups);
 	TAILQ_INIT(&t->lanes);
 	TAILQ_INIT(&t->moves);
@@ -257,6 +260,7 @@ topic_free(struct broker *b, struct topic *t)
 		lane_free(t, TAILQ_FIRST(&t->lanes));
 	ids_free(b, &t->sent);
 	ids_free(b, &t->called);
+	flow_release(t);
 	free(t->queues);
 	free(t);
 }

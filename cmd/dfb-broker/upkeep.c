@@ -8,6 +8,7 @@
 #include "base/worker.h"
 #include "broker.h"
 #include "lane.h"
+#include "limits.h"
 #include "net/loop.h"
 #include "store/store.h"
 
@@ -214,6 +215,9 @@ done(struct dfb_job *job)
 	drop_segment(b);
 	forget_producers(b);
 	ids_upkeep(b);
+	breaker_watch(b);
+	flow_keep(b);
+	watch_turn(b);
 	dfb_loop_timer(b->loop, &b->keep, b->cf.keep_ms);
 }
 

@@ -14,6 +14,8 @@
 #include "wire/words.h"
 
 struct ctl_brokers;
+struct ctl_term;
+struct dfb_buf;
 struct dfb_format;
 
 struct ctl {
@@ -29,14 +31,18 @@ struct ctl {
 	/* Options of the verbs. */
 	const char *broker;
 	json_t *settings;        /* of a topic; an object */
-	bool yes, if_missing, dry_run, undo, wait;
+	bool yes, if_missing, dry_run, undo, wait, sends;
 	const char *to;
 	struct dfb_format *format;
 	struct dfb_id id;
 	enum dfb_start start;
 	uint64_t start_value, count;
+	uint64_t stuck_ms;       /* UINT64_MAX: not given */
 	int queue;               /* -1: all */
-	bool by_id, raw, placed;
+	bool by_id, raw, placed, counted;
+	struct ctl_term *where;  /* a letter must meet all */
+	unsigned nwhere;
+	double rate;             /* a second; 0: no limit */
 };
 
 /* One thing that dfb-ctl can do. */
@@ -53,10 +59,14 @@ struct ctl_verb {
 
 /* Each ends with a row of zeros. */
 extern const struct ctl_verb ctl_topic_verbs[], ctl_group_verbs[], ctl_broker_verbs[],
-    ctl_net_verbs[], ctl_peek_verbs[], ctl_gray_verbs[];
+    ctl_net_verbs[], ctl_peek_verbs[], ctl_gray_verbs[], ctl_dlq_verbs[], ctl_why_verbs[];
 
 /* Verbs with a file of their own. */
 void ctl_topic_create(struct ctl *);
+void ctl_topic_pause(struct ctl *);
+void ctl_topic_resume(struct ctl *);
+void ctl_group_pause(struct ctl *);
+void ctl_group_resume(struct ctl *);
 void ctl_group_reset(struct ctl *);
 void ctl_group_delete(struct ctl *);
 
@@ -155,6 +165,47 @@ json_t *ctl_merge(const json_t *list, const char *key, const char *const *max,
 
 /* Sort objects by two of their text fields. */
 void ctl_sort(json_t *list, const char *first, const char *second);
+
+/* ---- dlq*.c: dead letters ---- */
+
+/* A letter, while it is looked at: msg and what points into its headers are not kept. */
+struct ctl_letter {
+	const struct ctl_broker *broker;
+	const struct dfb_msg *msg; /* msg->offset: the letter's own */
+	char topic[DFB_TOPIC_MAX], group[DFB_GROUP_MAX];
+	char *reason;              /* "" when there is none */
+	uint64_t offset, time_ms;  /* of the message that failed; when it was given up */
+	uint32_t queue, tries, redriven;
+};
+
+/* dlq_where.c: a condition, --where FIELD=VALUE; does not return when text is none. */
+void ctl_where(struct ctl *, const char *text);
+bool ctl_where_met(const struct ctl *, const struct ctl_letter *);
+
+/*
+ * dlq_walk.c: look at the letters of all brokers that --where selects, oldest first on each, and
+ * as many as --count says.  letter() is run for each of them; page() now and then, when the
+ * bus may be asked again, and once more when a broker has no more (last).  group NULL: of
+ * all.  topic is where a broker has the letters.  false ends it.
+ */
+struct ctl_walk {
+	struct ctl *c;
+	const char *group;
+	bool (*letter)(struct ctl_walk *, const struct ctl_letter *);
+	bool (*page)(struct ctl_walk *, const struct ctl_broker *, const char *topic);
+	void *arg;
+	uint64_t seen;             /* filled: how many were */
+	bool last;                 /* as above */
+};
+void ctl_walk(struct ctl_walk *);
+
+/* dlq_do.c */
+void ctl_dlq_redrive(struct ctl *);
+void ctl_dlq_drop(struct ctl *);
+
+/* dlq.c: append a line about a letter, or a line of JSON.  0, or -1 with errno ENOMEM. */
+int ctl_letter_line(struct dfb_buf *, const struct ctl_letter *);
+int ctl_letter_json(struct dfb_buf *, const struct ctl_letter *);
 
 /* ---- table.c ---- */
 

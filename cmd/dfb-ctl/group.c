@@ -21,7 +21,7 @@ static const struct dfb_opt delete_table[] = {
 	CTL_OPTIONS,
 };
 
-static const char *const greatest[] = { "member_count", NULL };
+static const char *const greatest[] = { "member_count", "paused_ms", NULL };
 static const char *const details[] = { "queues", "members", NULL };
 
 static void
@@ -79,6 +79,16 @@ merged(json_t *all)
 	return ctl_merge(all, "group", greatest, details);
 }
 
+static const char *
+kind(const json_t *e)
+{
+	bool paused = ctl_int(e, "paused_ms") != 0;
+
+	if (json_is_true(json_object_get(e, "broadcast")))
+		return paused ? "broadcast,paused" : "broadcast";
+	return paused ? "shared,paused" : "shared";
+}
+
 static void
 print_list(const json_t *groups)
 {
@@ -90,8 +100,7 @@ print_list(const json_t *groups)
 	json_array_foreach(groups, i, e) {
 		ctl_cell(&t, ctl_str(e, "topic"));
 		ctl_cell(&t, ctl_str(e, "group"));
-		ctl_cell(&t, json_is_true(json_object_get(e, "broadcast")) ? "broadcast" :
-		    "shared");
+		ctl_cell(&t, kind(e));
 		ctl_cell_list(&t, json_object_get(e, "brokers"));
 		ctl_cell_int(&t, ctl_int(e, "member_count"));
 		ctl_cell_int(&t, ctl_int(e, "lag"));
@@ -242,6 +251,10 @@ const struct ctl_verb ctl_group_verbs[] = {
 	    "Have a group without consumers go on elsewhere: on all brokers, or, when one\n"
 	    "refuses, on none.  TIME is 2026-01-31T12:00:00Z, Unix seconds, or -5m for so "
 	    "long ago.", reset_table, option, 2, 2, ctl_group_reset },
+	{ "group", "pause", "group pause [options] TOPIC GROUP",
+	    "Stop deliveries to a group.", list_table, option, 2, 2, ctl_group_pause },
+	{ "group", "resume", "group resume [options] TOPIC GROUP",
+	    "Deliver to it again.", list_table, option, 2, 2, ctl_group_resume },
 	{ "group", "delete", "group delete [options] TOPIC GROUP",
 	    "Forget a group without consumers, and where it stands.", delete_table, option,
 	    2, 2, ctl_group_delete },

@@ -14,7 +14,8 @@
 static const struct dfb_opt table[] = { CTL_OPTIONS };
 
 static const struct ctl_verb *const all[] = { ctl_topic_verbs, ctl_group_verbs,
-	ctl_broker_verbs, ctl_gray_verbs, ctl_net_verbs, ctl_peek_verbs, NULL };
+	ctl_broker_verbs, ctl_gray_verbs, ctl_net_verbs, ctl_peek_verbs, ctl_dlq_verbs,
+	ctl_why_verbs, NULL };
 
 void
 ctl_fail(struct ctl *c, enum dfb_status st, const char *fmt, ...)
@@ -162,7 +163,8 @@ parse(struct ctl *c, const struct ctl_verb **verb, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct ctl c = { .timeout_ms = TIMEOUT_MS, .queue = -1, .count = DEFAULT_COUNT };
+	struct ctl c = { .timeout_ms = TIMEOUT_MS, .queue = -1, .count = DEFAULT_COUNT,
+		.stuck_ms = UINT64_MAX };
 	const struct ctl_verb *v;
 
 	c.settings = ctl_must(json_object());
@@ -172,6 +174,7 @@ main(int argc, char **argv)
 	dfb_close(c.dfb);
 	json_decref(c.settings);
 	dfb_format_free(c.format);
+	free(c.where);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		log_err("cannot write");
 		return DFB_IOERR;

@@ -27,7 +27,7 @@ static const struct dfb_opt table[] = {
 	{ OPT_TIME, "time", "TIME", "from what was stored then, like -5m" },
 	{ OPT_ID, "id", "UUID", "the message with this id" },
 	{ 'c', "count", "N", "messages at most (10)" },
-	{ 'f', "format", "FORMAT", "print so: %t %q %o %k %s %h %T %i, as dfb-recv does" },
+	{ 'f', "format", "FORMAT", "print so: %t %q %o %k %s %h %T %i %p, as dfb-recv does" },
 	{ 'r', "raw", NULL, "print bodies, and nothing else" },
 	{ OPT_BROKER, "broker", "NAME", "only on this broker" },
 	CTL_OPTIONS,
@@ -105,6 +105,8 @@ view(struct look *l, const struct dfb_msg *m)
 		rc = dfb_buf_addf(b, "  expires=%s", dfb_format_when(m->expires_ms, when));
 	if (rc == 0 && m->is_call)
 		rc = dfb_buf_addf(b, "  call");
+	if (rc == 0 && m->possible_duplicate)
+		rc = dfb_buf_addf(b, "  possible duplicate");
 	if (rc == 0 && m->key_len != 0)
 		rc = add_name(b, "key", m->key, m->key_len);
 	while (rc == 0 && dfb_headers_next(m->headers, m->headers_len, &at, &name, &name_len,

@@ -7,9 +7,12 @@
 #include "wire/proto.h"
 
 enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OPT_RETENTION,
-	OPT_RETRIES, OPT_BACKOFF, OPT_IF_MISSING, OPT_GROW, OPT_SHRINK, OPT_DEDUP };
+	OPT_RETRIES, OPT_BACKOFF, OPT_MAX_DEPTH, OPT_RATE, OPT_RATE_BYTES, OPT_CLIENT_RATE,
+	OPT_CLIENT_RATE_BYTES, OPT_IF_MISSING, OPT_SENDS, OPT_GROW, OPT_SHRINK, OPT_DEDUP };
 
 #define QUEUES_MAX 1023
+#define RATE_MAX 1000000000
+#define BYTES_MAX (UINT64_C(1) << 40)
 
 #define SETTINGS_OPTIONS \
 	{ OPT_QUEUES, "queues", "N", "queues on each broker: a number, MIN-MAX or auto" }, \
@@ -19,7 +22,12 @@ enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OP
 	{ OPT_RETENTION, "retention", "TIME", "keep what is consumed so long" }, \
 	{ OPT_DEDUP, "dedup", "TIME", "know ids of messages and calls so long" }, \
 	{ OPT_RETRIES, "retries", "N", "deliveries before the dead letters" }, \
-	{ OPT_BACKOFF, "backoff", "T1,T2,...", "the time before each further delivery" }
+	{ OPT_BACKOFF, "backoff", "T1,T2,...", "the time before each further delivery" }, \
+	{ OPT_MAX_DEPTH, "max-depth", "N", "undelivered messages of a queue; 0: any" }, \
+	{ OPT_RATE, "rate", "N", "take so many messages a second; 0: any" }, \
+	{ OPT_RATE_BYTES, "rate-bytes", "SIZE", "and so many bytes" }, \
+	{ OPT_CLIENT_RATE, "client-rate", "N", "so many messages a second of one client" }, \
+	{ OPT_CLIENT_RATE_BYTES, "client-rate-bytes", "SIZE", "and so many bytes" }
 #define BROKER_OPTION \
 	{ OPT_BROKER, "broker", "NAME", "only on this broker" }
 
@@ -31,6 +39,16 @@ static const struct dfb_opt create_table[] = {
 	CTL_OPTIONS,
 };
 static const struct dfb_opt set_table[] = { SETTINGS_OPTIONS, BROKER_OPTION, CTL_OPTIONS };
+static const struct dfb_opt pause_table[] = {
+	{ OPT_SENDS, "sends", NULL, "sends and calls, too" },
+	BROKER_OPTION,
+	CTL_OPTIONS,
+};
+static const struct dfb_opt resume_table[] = {
+	{ OPT_SENDS, "sends", NULL, "sends and calls only" },
+	BROKER_OPTION,
+	CTL_OPTIONS,
+};
 static const struct dfb_opt list_table[] = { BROKER_OPTION, CTL_OPTIONS };
 static const struct dfb_opt delete_table[] = {
 	{ 'y', "yes", NULL, "do not ask" },
@@ -111,6 +129,13 @@ option(struct ctl *c, int letter)
 	case OPT_DEDUP: set(c, "dedup_ms", dfb_opt_duration(o)); break;
 	case OPT_RETRIES: set(c, "retries", dfb_opt_count(o, 1, 1000)); break;
 	case OPT_BACKOFF: set_backoff(c); break;
+	case OPT_MAX_DEPTH: set(c, "max_depth", dfb_opt_count(o, 0, UINT64_C(1) << 50)); break;
+	case OPT_RATE: set(c, "rate", dfb_opt_count(o, 0, RATE_MAX)); break;
+	case OPT_RATE_BYTES: set(c, "rate_bytes", dfb_opt_size(o, 0, BYTES_MAX)); break;
+	case OPT_CLIENT_RATE: set(c, "client_rate", dfb_opt_count(o, 0, RATE_MAX)); break;
+	case OPT_CLIENT_RATE_BYTES:
+		set(c, "client_rate_bytes", dfb_opt_size(o, 0, BYTES_MAX));
+		break;
 	case OPT_DURABILITY:
 		if (strcmp(o->arg, "commit") != 0 && strcmp(o->arg, "async") != 0 &&
 		    strcmp(o->arg, "memory") != 0)
@@ -118,6 +143,7 @@ option(struct ctl *c, int letter)
 			    o->arg);
 		json_object_set_new(c->settings, "durability", json_string(o->arg));
 		break;
+	case OPT_SENDS: c->sends = true; break;
 	case OPT_IF_MISSING: c->if_missing = true; break;
 	case 'y': c->yes = true; break;
 	}
@@ -241,6 +267,47 @@ list(struct ctl *c)
 }
 
 static void
+print_limits(const json_t *s)
+{
+	static const struct {
+		const char *name, *text;
+		bool bytes;
+	} rows[] = {
+		{ "max_depth", "undelivered messages a queue", false },
+		{ "rate", "messages a second", false },
+		{ "rate_bytes", "bytes a second", true },
+		{ "client_rate", "messages a second of one client", false },
+		{ "client_rate_bytes", "bytes a second of one client", true },
+	};
+	const char *before = "takes at most";
+	char size[16];
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		json_int_t n = ctl_int(s, rows[i].name);
+		if (n == 0)
+			continue;
+		if (rows[i].bytes)
+			printf("%s %s %s", before, dfb_format_size((uint64_t)n, size),
+			    rows[i].text);
+		else
+			printf("%s %lld %s", before, (long long)n, rows[i].text);
+		before = ",";
+	}
+	if (*before == ',')
+		putchar('\n');
+}
+
+static void
+print_paused(const char *what, json_int_t since)
+{
+	char when[25];
+
+	if (since != 0)
+		printf("%s are paused since %s\n", what,
+		    dfb_format_when((uint64_t)since, when));
+}
+
+static void
 print_settings(const json_t *e)
 {
 	const json_t *s = json_object_get(e, "settings");
@@ -263,12 +330,16 @@ print_settings(const json_t *e)
 	else
 		printf(", %lld to %lld queues, as consumers are\n",
 		    (long long)ctl_int(s, "queues_min"), (long long)ctl_int(s, "queues_max"));
+	print_limits(s);
+	print_paused("deliveries", ctl_int(s, "paused_ms"));
+	print_paused("sends", ctl_int(s, "sends_paused_ms"));
 }
 
 static void
 print_queues(const json_t *all)
 {
-	struct ctl_table t = { .heads = "BROKER >QUEUE STATE LABEL >FIRST >NEXT >MESSAGES >COMMITTED" };
+	struct ctl_table t = { .heads = "BROKER >QUEUE STATE LABEL >FIRST >NEXT >MESSAGES "
+	    ">COMMITTED >UNDELIVERED" };
 	size_t i, k;
 	json_t *e, *q;
 
@@ -282,6 +353,7 @@ print_queues(const json_t *all)
 			ctl_cell_int(&t, ctl_int(q, "next"));
 			ctl_cell_int(&t, ctl_int(q, "next") - ctl_int(q, "first"));
 			ctl_cell_int(&t, ctl_int(q, "committed"));
+			ctl_cell_int(&t, ctl_int(q, "undelivered"));
 		}
 	ctl_table_print(&t);
 }
@@ -332,6 +404,11 @@ const struct ctl_verb ctl_topic_verbs[] = {
 	{ "topic", "list", "topic list [options]",
 	    "Print all topics, with their counts over all brokers.", list_table, option,
 	    0, 0, list },
+	{ "topic", "pause", "topic pause [options] TOPIC",
+	    "Stop deliveries to all consumers of a topic; with --sends it takes nothing "
+	    "either.", pause_table, option, 1, 1, ctl_topic_pause },
+	{ "topic", "resume", "topic resume [options] TOPIC",
+	    "End what topic pause began.", resume_table, option, 1, 1, ctl_topic_resume },
 	{ "topic", "delete", "topic delete [options] TOPIC",
 	    "Delete a topic and all its messages on all brokers that serve it.",
 	    delete_table, option, 1, 1, delete },

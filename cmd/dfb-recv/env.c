@@ -21,7 +21,7 @@ static bool
 is_ours(const char *s)
 {
 	static const char *const names[] = { "ID", "TOPIC", "QUEUE", "OFFSET", "KEY",
-		"KEY64", "TRY", "BORN", "DEADLINE", "CALL" };
+		"KEY64", "TRY", "BORN", "DEADLINE", "CALL", "POSSIBLE_DUPLICATE" };
 
 	if (strncmp(s, "DFB_", 4) != 0)
 		return false;
@@ -132,9 +132,9 @@ add_message(struct dfb_buf *b, const struct dfb_msg *m, uint64_t deadline_ms)
 	dfb_id_format(&m->id, id);
 	return dfb_buf_addf(b, "DFB_ID=%s%cDFB_TOPIC=%s%cDFB_QUEUE=%" PRIu32
 	    "%cDFB_OFFSET=%" PRIu64 "%cDFB_TRY=%" PRIu32 "%cDFB_BORN=%" PRIu64
-	    "%cDFB_DEADLINE=%" PRIu64 "%cDFB_CALL=%s%c", id, 0, m->topic, 0, m->queue, 0,
+	    "%cDFB_DEADLINE=%" PRIu64 "%cDFB_CALL=%s%cDFB_POSSIBLE_DUPLICATE=%s%c", id, 0, m->topic, 0, m->queue, 0,
 	    m->offset, 0, m->tries, 0, m->born_ms, 0, deadline_ms, 0,
-	    m->is_call ? "1" : "", 0) == -1 ||
+	    m->is_call ? "1" : "", 0, m->possible_duplicate ? "1" : "", 0) == -1 ||
 	    add_key(b, m) == -1 || add_headers(b, m) == -1 ? -1 : 0;
 }
 

@@ -33,7 +33,7 @@ static const struct dfb_opt table[] = {
 	{ 'o', "from", "WHERE", "where a new group starts: beginning (default), end, "
 	    "OFFSET, @TIME" },
 	{ 'f', "format", "FORMAT", "print so: %t topic %q queue %o offset %k key %s body "
-	    "%h headers %T time %i id" },
+	    "%h headers %T time %i id %p 1 for a possible duplicate" },
 	DFB_FRAMING_OPTIONS_OUT,
 	{ 'r', "raw", NULL, "bodies only, nothing between them" },
 	{ 'j', "jobs", "N", "run so many handlers at a time (1)" },

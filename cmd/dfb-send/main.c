@@ -15,6 +15,7 @@
 
 #define LETTER_NO_WAIT 901
 #define LETTER_ONCE 902
+#define LETTER_FAILOVER 910
 #define WINDOW_MAX 10000000
 
 static const struct dfb_opt table[] = {
@@ -26,6 +27,8 @@ static const struct dfb_opt table[] = {
 	{ 'm', "message", "TEXT", "send TEXT, one message" },
 	{ LETTER_ONCE, "once", NULL, "with -J: what has an id that is known is not stored again" },
 	{ LETTER_NO_WAIT, "no-wait", NULL, "fail with 75 rather than wait for the broker" },
+	{ LETTER_FAILOVER, "failover-after", "TIME",
+	    "leave a broker that is gone so long (5s; 0: never)" },
 	DFB_TOOL_OPTIONS,
 	{ 0, NULL, NULL, NULL },
 };
@@ -78,6 +81,10 @@ options(struct args *a, struct send *s, struct dfb_opts *o, int argc, char **arg
 			break;
 		case LETTER_NO_WAIT:
 			a->producer.no_wait = true;
+			break;
+		case LETTER_FAILOVER:
+			if ((a->producer.failover_ms = dfb_opt_duration(o)) == 0)
+				a->producer.failover_ms = UINT64_MAX;
 			break;
 		default:
 			set_framing(a, o, dfb_framing_of_letter(c));

@@ -35,4 +35,20 @@ dfb_hash_id(const uint8_t b[16])
 	return h ^ h >> 32;
 }
 
+/* How much a name wants a key, both hashed: the one with the highest score of a set gets it, so
+ * that a name that joins or leaves moves its own share of the keys only (rendezvous hashing;
+ * mixed as murmur3's finaliser does). */
+static inline uint64_t
+dfb_hash_score(uint64_t key, uint64_t name)
+{
+	uint64_t h = key ^ name;
+
+	h ^= h >> 33;
+	h *= UINT64_C(0xff51afd7ed558ccd);
+	h ^= h >> 33;
+	h *= UINT64_C(0xc4ceb9fe1a85ec53);
+	h ^= h >> 33;
+	return h;
+}
+
 #endif

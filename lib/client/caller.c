@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/parse.h"
 #include "net/loop.h"
@@ -137,6 +138,8 @@ try_next(struct dfb_call *c, enum dfb_status st, struct dfb_str reason)
 	LIST_FOREACH(t, &a->targets, entry)
 		if (&t->out == c->list)
 			break;
+	if (t != NULL && st == DFB_AGAIN)
+		dfb_target_refused(t);
 	if (t != NULL && c->ntried < DFB_CALL_TRIES)
 		c->tried[c->ntried++] = t->id;
 	c->status = st;
@@ -197,6 +200,8 @@ call_from(struct dfb_caller *a, const struct dfb_msg *m, uint64_t timeout_ms)
 	r.flags |= DFB_R_CALL;
 	if ((c = call_new(a, &r, dfb_record_size(&r), timeout_ms)) == NULL)
 		return NULL;
+	c->keyed = m->key_len != 0;
+	c->key_hash = c->keyed ? dfb_hash(m->key, m->key_len) : 0;
 	r.call = c->number;
 	dfb_record_write(&r, c->record);
 	return c;
@@ -225,6 +230,15 @@ dfb_caller_start(struct dfb_caller *a, const struct dfb_msg *m, uint64_t timeout
 	return st != DFB_OK ? st : start(a, call_from(a, m, timeout_ms), fn, arg);
 }
 
+/* An id is known by one broker alone: it has to be the same each time. */
+static void
+by_id(struct dfb_call *c, int kind)
+{
+	c->kind = kind;
+	c->keyed = true;
+	c->key_hash = dfb_hash(&c->id, sizeof c->id);
+}
+
 enum dfb_status
 dfb_caller_start_once(struct dfb_caller *a, const struct dfb_msg *m, uint64_t timeout_ms,
     dfb_answer_fn *fn, void *arg)
@@ -237,7 +251,7 @@ dfb_caller_start_once(struct dfb_caller *a, const struct dfb_msg *m, uint64_t ti
 	if (st != DFB_OK)
 		return st;
 	if ((c = call_from(a, m, timeout_ms)) != NULL)
-		c->kind = DFB_CALL_BY_ID;
+		by_id(c, DFB_CALL_BY_ID);
 	return start(a, c, fn, arg);
 }
 
@@ -249,7 +263,7 @@ dfb_caller_collect(struct dfb_caller *a, const struct dfb_id *id, uint64_t timeo
 	struct dfb_call *c = call_new(a, &r, 0, timeout_ms);
 
 	if (c != NULL)
-		c->kind = DFB_CALL_COLLECT;
+		by_id(c, DFB_CALL_COLLECT);
 	return start(a, c, fn, arg);
 }
 

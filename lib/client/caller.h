@@ -39,6 +39,8 @@ struct dfb_caller {
 /* dispatch.c: send what is queued (the work); let go of a target. */
 void dfb_dispatch_serve(void *caller);
 void dfb_target_free(struct dfb_target *);
+/* Its broker refused: others first, for a while, when there are others. */
+void dfb_target_refused(struct dfb_target *);
 
 /* caller.c: move a call to a list. */
 void dfb_call_move(struct dfb_call *, struct dfb_call_list *);

@@ -131,7 +131,10 @@ set_up(struct dfb *d, const struct dfb_config *cf)
 {
 	const char *region = cf->region != NULL ? cf->region : getenv("DFB_REGION");
 	const char *names = cf->names != NULL ? cf->names : getenv("DFB_NAMES");
+	const char *avoid = cf->avoid != NULL ? cf->avoid : getenv("DFB_AVOID");
 
+	if (dfb_avoids_init(&d->avoids, avoid) == -1)
+		return DFB_USAGE;
 	if (names == NULL || names[0] == '\0')
 		names = NAMES_DEFAULT;
 	if (region != NULL && region[0] != '\0') {
@@ -186,6 +189,7 @@ dfb_close(struct dfb *d)
 		dfb_consumer_free(LIST_FIRST(&d->consumers));
 	while (!LIST_EMPTY(&d->callers))
 		dfb_caller_close(LIST_FIRST(&d->callers));
+	dfb_avoids_release(d);
 	dfb_links_free(d, LINGER_MS);
 	dfb_names_free(d->names);
 	dfb_calls_free(d->calls);

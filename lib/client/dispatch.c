@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/parse.h"
+#include "client/avoid.h"
 #include "client/caller.h"
 #include "client/conn.h"
 #include "net/loop.h"
@@ -23,6 +24,17 @@ again(void *arg)
 	dfb_work_add(t->caller->dfb, &t->caller->work);
 }
 
+void
+dfb_target_refused(struct dfb_target *t)
+{
+	const struct dfb_dest *d = t->caller->watch.dest;
+
+	for (size_t i = 0; d->n > 1 && i < d->n; i++)
+		if (strcmp(t->broker, d->routes[i].broker) == 0 &&
+		    strcmp(t->topic, d->routes[i].topic) == 0)
+			dfb_avoid(t->caller->dfb, &d->routes[i], false);
+}
+
 static void
 on_down(void *arg, const char *why)
 {
@@ -32,6 +44,7 @@ on_down(void *arg, const char *why)
 
 	snprintf(text, sizeof text, "broker %s went away (%s); the request may have been "
 	    "handled", t->broker, why);
+	dfb_target_refused(t);
 	while ((c = TAILQ_FIRST(&t->out)) != NULL)
 		dfb_caller_finish(c, DFB_NOBODY, text, NULL);
 	again(t);
@@ -120,20 +133,27 @@ tried(struct dfb_caller *a, const struct dfb_call *c, const struct dfb_route *r)
 static unsigned
 badness(struct dfb_caller *a, const struct dfb_route *r)
 {
-	return (r->state == DFB_STATE_UP ? 0u : r->state == DFB_STATE_DRAINING ? 2u : 4u) +
-	    (dfb_link_failing(a->dfb, r->endpoint) ? 1 : 0);
+	return (r->state == DFB_STATE_UP ? 0u : r->state == DFB_STATE_DRAINING ? 4u : 8u) +
+	    (dfb_link_failing(a->dfb, r->endpoint) ? 2 : 0) + dfb_avoided(a->dfb, r);
 }
 
-/* The nearest broker that may take the call; those equally near take turns. */
+/* How much a broker wants a call: one with a key, as messages with it; others take turns. */
+static uint64_t
+wish(struct dfb_caller *a, const struct dfb_call *c, const struct dfb_route *r, size_t place,
+    size_t count)
+{
+	return c->keyed ? dfb_hash_score(c->key_hash, dfb_hash(r->broker, strlen(r->broker))) :
+	    count - (place + count - a->turn % count) % count;
+}
+
+/* The nearest broker that may take the call, of those equally near the one that wants it most. */
 static const struct dfb_route *
 pick(struct dfb_caller *a, const struct dfb_call *c)
 {
 	const struct dfb_dest *d = a->watch.dest;
 	const struct dfb_route *found = NULL;
-	unsigned least = UINT32_MAX;
-	/* An id is known by one broker alone: it has to be the same each time. */
-	uint64_t turn = c->kind == DFB_CALL_PLAIN ? a->turn :
-	    dfb_hash(&c->id, sizeof c->id);
+	unsigned bad, least = UINT32_MAX;
+	uint64_t want, most = 0;
 
 	if (c->ntried == DFB_CALL_TRIES)
 		return NULL;
@@ -141,12 +161,14 @@ pick(struct dfb_caller *a, const struct dfb_call *c)
 		for (end = i + 1; end < d->n &&
 		    strcmp(d->routes[end].region, d->routes[i].region) == 0; end++)
 			;
-		for (size_t k = 0; k < end - i; k++) {
-			const struct dfb_route *r =
-			    &d->routes[i + (turn + k) % (end - i)];
-			unsigned bad = badness(a, r);
-			if (bad < least && !tried(a, c, r)) {
+		for (size_t k = i; k < end; k++) {
+			const struct dfb_route *r = &d->routes[k];
+			if (tried(a, c, r) || (bad = badness(a, r)) > least)
+				continue;
+			want = wish(a, c, r, k - i, end - i);
+			if (bad < least || (found >= &d->routes[i] && want > most)) {
 				least = bad;
+				most = want;
 				found = r;
 			}
 		}

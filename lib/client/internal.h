@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 
 #include "base/timer.h"
+#include "client/avoid.h"
 #include "dfb.h"
 
 struct dfb_calls;
@@ -32,6 +33,7 @@ struct dfb {
 	char who[65], region[4]; /* region "": none */
 	struct dfb_id id;        /* of this client, random */
 	uint64_t first_wait_ms, wait_ms;
+	struct dfb_avoids avoids;
 	void (*notice)(void *arg, const char *text);
 	void *notice_arg;
 

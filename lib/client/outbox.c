@@ -25,9 +25,13 @@ struct block {
 struct dfb_outframe {
 	TAILQ_ENTRY(dfb_outframe) entry;
 	struct block *block;
-	size_t len, cap;       /* of data; records start at HEAD */
+	size_t len, cap;       /* of data */
+	size_t start;          /* of the records: HEAD, unless it was taken out */
 	uint64_t seq, n;       /* of the first message */
-	uint32_t count;
+	uint64_t *ns;          /* n of each, when some went elsewhere between them */
+	uint32_t count, ns_cap;
+	uint32_t at;           /* taken out: how many are gone from it, too */
+	bool closed;           /* taken out: it was not open */
 	/* What the head says; it is written again when it is to say something else. */
 	uint64_t head_seq;
 	uint32_t head_stream, head_count;
@@ -65,7 +69,7 @@ frame_new(size_t cap)
 		return NULL;
 	}
 	f->cap = cap;
-	f->len = HEAD;
+	f->len = f->start = HEAD;
 	return f;
 }
 
@@ -74,7 +78,14 @@ frame_free(struct dfb_outframe *f)
 {
 	if (f->block != NULL)
 		unref(NULL, f->block);
+	free(f->ns);
 	free(f);
+}
+
+static uint64_t
+number_of(const struct dfb_outframe *f, uint32_t i)
+{
+	return f->ns != NULL ? f->ns[i] : f->n + i;
 }
 
 static void
@@ -85,13 +96,13 @@ take_out(struct dfb_outbox *o, struct dfb_outframe *f)
 	if (o->open == f)
 		o->open = NULL;
 	TAILQ_REMOVE(&o->frames, f, entry);
-	o->bytes -= f->len;
+	o->total->bytes -= f->len;
 }
 
 void
-dfb_outbox_init(struct dfb_outbox *o, bool atomic)
+dfb_outbox_init(struct dfb_outbox *o, struct dfb_outtotal *total, bool atomic)
 {
-	*o = (struct dfb_outbox){ .base = 1, .next = 1, .next_n = 1, .sent_end = 1,
+	*o = (struct dfb_outbox){ .base = 1, .next = 1, .sent_end = 1, .total = total,
 		.atomic = atomic };
 	TAILQ_INIT(&o->frames);
 }
@@ -105,6 +116,8 @@ dfb_outbox_release(struct dfb_outbox *o)
 		take_out(o, f);
 		frame_free(f);
 	}
+	o->total->messages -= o->next - o->base;
+	o->base = o->next;
 }
 
 /* ---- adding ---- */
@@ -124,7 +137,7 @@ dfb_outbox_cut_frame(struct dfb_outbox *o)
 }
 
 static int
-open_frame(struct dfb_outbox *o, size_t size)
+open_frame(struct dfb_outbox *o, uint64_t n, size_t size)
 {
 	size_t cap = o->hint < FRAME_MIN ? FRAME_MIN : o->hint;
 	struct dfb_outframe *f;
@@ -136,9 +149,9 @@ open_frame(struct dfb_outbox *o, size_t size)
 	if ((f = frame_new(cap)) == NULL)
 		return -1;
 	f->seq = o->next;
-	f->n = o->next_n;
+	f->n = n;
 	TAILQ_INSERT_TAIL(&o->frames, f, entry);
-	o->bytes += f->len;
+	o->total->bytes += f->len;
 	o->open = f;
 	if (o->unsent == NULL)
 		o->unsent = f;
@@ -159,21 +172,73 @@ grow(struct dfb_outframe *f, size_t size)
 	return 0;
 }
 
-int
-dfb_outbox_put(struct dfb_outbox *o, const struct dfb_record *r, size_t size)
+/* The next message of the frame is n, which does not follow the one before. */
+static int
+note_number(struct dfb_outframe *f, uint64_t n)
 {
+	if (f->ns == NULL || f->count == f->ns_cap) {
+		uint32_t cap = f->count < 32 ? 64 : f->count * 2;
+		uint64_t *p = reallocarray(f->ns, cap, sizeof *p);
+		if (p == NULL)
+			return -1;
+		for (uint32_t i = 0; f->ns == NULL && i < f->count; i++)
+			p[i] = f->n + i;
+		f->ns = p;
+		f->ns_cap = cap;
+	}
+	f->ns[f->count] = n;
+	return 0;
+}
+
+/* Room for a message in the open frame; where to write it, or NULL. */
+static uint8_t *
+make_room(struct dfb_outbox *o, uint64_t n, size_t size)
+{
+	struct dfb_outframe *f;
+
 	if (o->open != NULL && !o->atomic && o->open->len + size > FRAME_BYTES)
 		dfb_outbox_cut_frame(o);
-	if (o->open == NULL && open_frame(o, size) == -1)
-		return -1;
-	if (o->open->len + size > o->open->cap && grow(o->open, size) == -1)
-		return -1;
-	dfb_record_write(r, o->open->block->data + o->open->len);
+	if (o->open == NULL && open_frame(o, n, size) == -1)
+		return NULL;
+	f = o->open;
+	if ((f->len + size > f->cap && grow(f, size) == -1) ||
+	    ((f->ns != NULL || f->n + f->count != n) && note_number(f, n) == -1))
+		return NULL;
+	return f->block->data + f->len;
+}
+
+static void
+added(struct dfb_outbox *o, size_t size)
+{
 	o->open->len += size;
 	o->open->count++;
-	o->bytes += size;
 	o->next++;
-	o->next_n++;
+	o->total->bytes += size;
+	o->total->messages++;
+}
+
+int
+dfb_outbox_put(struct dfb_outbox *o, uint64_t n, const struct dfb_record *r, size_t size)
+{
+	uint8_t *to = make_room(o, n, size);
+
+	if (to == NULL)
+		return -1;
+	dfb_record_write(r, to);
+	added(o, size);
+	return 0;
+}
+
+int
+dfb_outbox_add(struct dfb_outbox *o, const struct dfb_outmsg *m, uint8_t flags)
+{
+	uint8_t *to = make_room(o, m->n, m->size);
+
+	if (to == NULL)
+		return -1;
+	memcpy(to, m->record, m->size);
+	dfb_record_mark(to, flags);
+	added(o, m->size);
 	return 0;
 }
 
@@ -240,7 +305,7 @@ dfb_outbox_number(const struct dfb_outbox *o, uint64_t seq)
 
 	TAILQ_FOREACH(f, &o->frames, entry)
 		if (seq >= f->seq && seq < f->seq + f->count)
-			return f->n + (seq - f->seq);
+			return number_of(f, (uint32_t)(seq - f->seq));
 	return 0;
 }
 
@@ -249,6 +314,7 @@ dfb_outbox_confirm(struct dfb_outbox *o, uint64_t seq)
 {
 	struct dfb_outframe *f;
 
+	o->total->messages -= seq + 1 - o->base;
 	o->base = seq + 1;
 	while ((f = TAILQ_FIRST(&o->frames)) != NULL && f->seq + f->count <= o->base &&
 	    f != o->open) {
@@ -289,11 +355,22 @@ dfb_outbox_forget_sent(struct dfb_outbox *o)
 static size_t
 place(const struct dfb_outframe *f, uint32_t i)
 {
-	size_t at = HEAD;
+	size_t at = f->start;
 
 	while (i-- > 0)
 		at += dfb_record_peek_size(f->block->data + at);
 	return at;
+}
+
+const uint8_t *
+dfb_outbox_record(const struct dfb_outbox *o, uint64_t seq)
+{
+	struct dfb_outframe *f;
+
+	TAILQ_FOREACH(f, &o->frames, entry)
+		if (f->seq + f->count > seq)
+			break;
+	return f->block->data + place(f, (uint32_t)(seq - f->seq));
 }
 
 /* Keep the first i records.  Their bytes stay where they are. */
@@ -302,9 +379,24 @@ shorten(struct dfb_outbox *o, struct dfb_outframe *f, uint32_t i)
 {
 	size_t len = place(f, i);
 
-	o->bytes -= f->len - len;
+	o->total->bytes -= f->len - len;
 	f->len = len;
 	f->count = i;
+}
+
+/* What tail is of f, from i on, but for its records.  0, or -1: no memory. */
+static int
+number_tail(const struct dfb_outframe *f, uint32_t i, struct dfb_outframe *tail)
+{
+	tail->seq = f->seq + i;
+	tail->n = number_of(f, i);
+	tail->count = tail->ns_cap = f->count - i;
+	if (f->ns == NULL)
+		return 0;
+	if ((tail->ns = reallocarray(NULL, tail->count, sizeof *tail->ns)) == NULL)
+		return -1;
+	memcpy(tail->ns, f->ns + i, tail->count * sizeof *tail->ns);
+	return 0;
 }
 
 /* A frame of the records from i on; NULL when out of memory, or none are left (then
@@ -319,9 +411,29 @@ copy_tail(const struct dfb_outframe *f, uint32_t i, bool *none)
 		return NULL;
 	memcpy(tail->block->data + HEAD, f->block->data + at, n);
 	tail->len += n;
-	tail->seq = f->seq + i;
-	tail->n = f->n + i;
-	tail->count = f->count - i;
+	if (number_tail(f, i, tail) == -1) {
+		frame_free(tail);
+		return NULL;
+	}
+	return tail;
+}
+
+/* The same for one that is taken out: it shares the records. */
+static struct dfb_outframe *
+share_tail(const struct dfb_outframe *f, uint32_t i)
+{
+	struct dfb_outframe *tail = calloc(1, sizeof *tail);
+
+	if (tail == NULL)
+		return NULL;
+	if (number_tail(f, i, tail) == -1) {
+		free(tail);
+		return NULL;
+	}
+	tail->block = f->block;
+	atomic_fetch_add_explicit(&f->block->refs, 1, memory_order_relaxed);
+	tail->start = place(f, i);
+	tail->len = f->len;
 	return tail;
 }
 
@@ -342,10 +454,10 @@ dfb_outbox_drop(struct dfb_outbox *o, uint64_t seq, uint64_t *n)
 		i = 0;
 	} else if ((tail = copy_tail(f, i + 1, &none)) == NULL && !none)
 		return 0;
-	*n = f->n + i;
+	*n = number_of(f, i);
 	if (tail != NULL) {
 		TAILQ_INSERT_AFTER(&o->frames, f, tail, entry);
-		o->bytes += tail->len;
+		o->total->bytes += tail->len;
 	}
 	next = TAILQ_NEXT(f, entry);
 	if (f->seq + i > o->base)
@@ -356,6 +468,7 @@ dfb_outbox_drop(struct dfb_outbox *o, uint64_t seq, uint64_t *n)
 	}
 	o->unsent = next;
 	o->next -= gone;
+	o->total->messages -= gone;
 	for (; next != NULL; next = TAILQ_NEXT(next, entry))
 		next->seq -= gone;
 	seq = seq > o->base ? seq : o->base;
@@ -367,7 +480,7 @@ int
 dfb_outbox_truncate(struct dfb_outbox *o, uint64_t seq, bool reuse,
     struct dfb_outframes *gone)
 {
-	struct dfb_outframe *f, *next, *stub;
+	struct dfb_outframe *f, *next, *stub, *open = o->open;
 
 	TAILQ_INIT(gone);
 	TAILQ_FOREACH(f, &o->frames, entry)
@@ -375,10 +488,9 @@ dfb_outbox_truncate(struct dfb_outbox *o, uint64_t seq, bool reuse,
 			break;
 	if (f != NULL && f->seq < seq) {
 		uint32_t i = (uint32_t)(seq - f->seq);
-		if ((stub = calloc(1, sizeof *stub)) == NULL)
+		if ((stub = share_tail(f, i)) == NULL)
 			return -1;
-		stub->n = f->n + i;
-		stub->count = f->count - i;
+		stub->closed = f != open;
 		TAILQ_INSERT_TAIL(gone, stub, entry);
 		next = TAILQ_NEXT(f, entry);
 		if (seq > o->base)
@@ -394,8 +506,10 @@ dfb_outbox_truncate(struct dfb_outbox *o, uint64_t seq, bool reuse,
 	for (; f != NULL; f = next) {
 		next = TAILQ_NEXT(f, entry);
 		take_out(o, f);
+		f->closed = f != open;
 		TAILQ_INSERT_TAIL(gone, f, entry);
 	}
+	o->total->messages -= o->next - seq;
 	if (reuse)
 		o->next = seq;
 	else
@@ -406,15 +520,22 @@ dfb_outbox_truncate(struct dfb_outbox *o, uint64_t seq, bool reuse,
 }
 
 bool
-dfb_outbox_gone(struct dfb_outframes *gone, uint64_t *n, uint32_t *count)
+dfb_outbox_gone(struct dfb_outframes *gone, struct dfb_outmsg *m)
 {
-	struct dfb_outframe *f = TAILQ_FIRST(gone);
+	struct dfb_outframe *f;
 
+	while ((f = TAILQ_FIRST(gone)) != NULL && f->count == f->at) {
+		TAILQ_REMOVE(gone, f, entry);
+		frame_free(f);
+	}
 	if (f == NULL)
 		return false;
-	*n = f->n;
-	*count = f->count;
-	TAILQ_REMOVE(gone, f, entry);
-	frame_free(f);
+	m->n = number_of(f, f->at);
+	m->seq = f->seq + f->at;
+	m->record = f->block->data + f->start;
+	m->size = dfb_record_peek_size(m->record);
+	m->first = f->at++ == 0;
+	m->last = f->at == f->count && f->closed;
+	f->start += m->size;
 	return true;
 }

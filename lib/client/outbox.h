@@ -18,25 +18,31 @@ struct dfb_record;
 struct dfb_outframe;
 TAILQ_HEAD(dfb_outframes, dfb_outframe);
 
+/* What several outboxes hold together. */
+struct dfb_outtotal {
+	uint64_t messages; /* undecided */
+	size_t bytes;      /* of the frames */
+};
+
 /* Fields are read-only for users.  Undecided are the sequence numbers base to next - 1;
  * below sent_end (base <= sent_end) they may have reached the broker. */
 struct dfb_outbox {
 	struct dfb_outframes frames;
 	struct dfb_outframe *open;  /* the last, if messages can be added to it */
 	struct dfb_outframe *unsent; /* the first to send; NULL: none */
-	uint64_t base, next, next_n;
+	uint64_t base, next;
 	uint64_t sent_end;
-	size_t bytes;               /* of the frames */
+	struct dfb_outtotal *total;
 	size_t hint;                /* how large the last frame became */
 	bool atomic;                /* a frame is closed by _cut_frame only */
 	bool once;                  /* to be set by the user: frames say so */
 };
 
-void dfb_outbox_init(struct dfb_outbox *, bool atomic);
+void dfb_outbox_init(struct dfb_outbox *, struct dfb_outtotal *, bool atomic);
 void dfb_outbox_release(struct dfb_outbox *);
 
-/* Add a message of size (encoded) bytes.  0, or -1 with errno. */
-int dfb_outbox_put(struct dfb_outbox *, const struct dfb_record *, size_t size);
+/* Add message n, of size (encoded) bytes.  0, or -1 with errno. */
+int dfb_outbox_put(struct dfb_outbox *, uint64_t n, const struct dfb_record *, size_t size);
 
 /* Whether a message of this size still fits into an atomic outbox's open frame. */
 bool dfb_outbox_fits(const struct dfb_outbox *, size_t size);
@@ -50,6 +56,9 @@ int dfb_outbox_send(struct dfb_outbox *, struct dfb_conn *, uint32_t stream);
 
 /* The number that the user has for number seq on the wire (undecided); 0: none. */
 uint64_t dfb_outbox_number(const struct dfb_outbox *, uint64_t seq);
+
+/* The record of message seq (base <= seq < next). */
+const uint8_t *dfb_outbox_record(const struct dfb_outbox *, uint64_t seq);
 
 /* All up to seq are decided (base <= seq < sent_end). */
 void dfb_outbox_confirm(struct dfb_outbox *, uint64_t seq);
@@ -74,8 +83,20 @@ uint32_t dfb_outbox_drop(struct dfb_outbox *, uint64_t seq, uint64_t *n);
 int dfb_outbox_truncate(struct dfb_outbox *, uint64_t seq, bool reuse,
     struct dfb_outframes *gone);
 
-/* Free the first of gone: false when there is none; else messages n, n + 1, ..., count
- * of them. */
-bool dfb_outbox_gone(struct dfb_outframes *gone, uint64_t *n, uint32_t *count);
+/* A message that was taken out. */
+struct dfb_outmsg {
+	uint64_t n, seq;
+	const uint8_t *record; /* encoded; valid until the next one is asked for */
+	size_t size;
+	bool first;            /* of its frame */
+	bool last;             /* of its frame, and that was closed */
+};
+
+/* The next of gone, which is freed as one goes: false when there is none. */
+bool dfb_outbox_gone(struct dfb_outframes *gone, struct dfb_outmsg *);
+
+/* Add a message that was taken out of some outbox, with these record flags besides its own.
+ * 0, or -1 with errno. */
+int dfb_outbox_add(struct dfb_outbox *, const struct dfb_outmsg *, uint8_t flags);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/id.h"
 #include "net/loop.h"
 #include "wire/proto.h"
@@ -12,6 +13,7 @@
 
 #define WINDOW 16384
 #define WINDOW_BYTES (8u << 20)
+#define FAILOVER_MS 5000
 
 static void
 again(void *arg)
@@ -22,17 +24,57 @@ again(void *arg)
 }
 
 static void
-on_down(void *arg, const char *why)
-{
-	(void)why;
-	again(arg);
-}
-
-static void
 on_timer(struct dfb_timer *t, void *arg)
 {
 	(void)t;
 	again(arg);
+}
+
+void
+dfb_producer_come_back(struct dfb_producer *p, uint64_t ms)
+{
+	if (ms < p->due)
+		p->due = ms;
+}
+
+/* What no route leads to any more, and has nothing. */
+static void
+sweep(struct dfb_producer *p)
+{
+	struct dfb_stream *s, *next;
+
+	TAILQ_FOREACH_SAFE(s, &p->streams, entry, next)
+		if (!s->listed && s != p->home && dfb_stream_is_empty(s))
+			dfb_stream_free(s);
+}
+
+static void
+serve(void *arg)
+{
+	struct dfb_producer *p = arg;
+	struct dfb_stream *s;
+
+	dfb_loop_timer_stop(p->dfb->loop, &p->timer);
+	p->due = UINT64_MAX;
+	dfb_steer(p);
+	TAILQ_FOREACH(s, &p->streams, entry)
+		dfb_stream_serve(s);
+	sweep(p);
+	if (p->due != UINT64_MAX)
+		dfb_loop_timer(p->dfb->loop, &p->timer, p->due);
+}
+
+static void
+release(struct dfb_producer *p)
+{
+	struct dfb_stream *s;
+
+	while ((s = TAILQ_FIRST(&p->streams)) != NULL)
+		dfb_stream_free(s);
+	dfb_dest_unwatch(&p->watch);
+	dfb_work_del(p->dfb, &p->work);
+	dfb_loop_timer_stop(p->dfb->loop, &p->timer);
+	free(p);
 }
 
 enum dfb_status
@@ -51,20 +93,23 @@ dfb_producer_open(struct dfb *d, const struct dfb_producer_config *cf,
 		p->cf.window = WINDOW;
 	if (p->cf.window_bytes == 0)
 		p->cf.window_bytes = WINDOW_BYTES;
+	if (p->cf.failover_ms == 0)
+		p->cf.failover_ms = FAILOVER_MS;
 	p->max_body = DFB_BODY_MAX_LIMIT;
-	dfb_outbox_init(&p->out, cf->atomic);
-	p->out.once = cf->once;
-	dfb_id_random(&p->id);
-	p->work = (struct dfb_work){ .fn = dfb_stream_serve, .arg = p };
+	p->work = (struct dfb_work){ .fn = serve, .arg = p };
 	p->timer = (struct dfb_timer){ .fn = on_timer, .arg = p };
 	p->watch.changed = again;
 	p->watch.arg = p;
-	p->user = (struct dfb_link_user){ .up = again, .down = on_down,
-		.refused = again, .frame = dfb_stream_frame, .arg = p };
-	if ((st = dfb_dest_watch(d, cf->dest, &p->watch)) != DFB_OK) {
-		free(p);
+	TAILQ_INIT(&p->streams);
+	if ((p->home = dfb_stream_new(p)) == NULL)
+		st = dfb_fail(d, DFB_OSERR, "out of memory");
+	else
+		st = dfb_dest_watch(d, cf->dest, &p->watch);
+	if (st != DFB_OK) {
+		release(p);
 		return st;
 	}
+	p->spread = dfb_hash(&p->home->id, sizeof p->home->id);
 	LIST_INSERT_HEAD(&d->producers, p, entry);
 	*out = p;
 	return DFB_OK;
@@ -74,12 +119,7 @@ void
 dfb_producer_free(struct dfb_producer *p)
 {
 	LIST_REMOVE(p, entry);
-	dfb_stream_unbind(p);
-	dfb_dest_unwatch(&p->watch);
-	dfb_work_del(p->dfb, &p->work);
-	dfb_loop_timer_stop(p->dfb->loop, &p->timer);
-	dfb_outbox_release(&p->out);
-	free(p);
+	release(p);
 }
 
 void
@@ -105,11 +145,26 @@ to_record(const struct dfb_msg *m, struct dfb_record *r)
 	dfb_record_from(r, &full);
 }
 
+/* Where the next message goes. */
+static struct dfb_stream *
+stream_for(struct dfb_producer *p, const struct dfb_record *r)
+{
+	struct dfb_stream *s;
+
+	if (p->cf.atomic) /* a batch goes where its first message does */
+		TAILQ_FOREACH(s, &p->streams, entry)
+			if (s->out.open != NULL)
+				return s;
+	if (!p->cf.once && r->key_len == 0)
+		return p->home;
+	p->keyed = true;
+	return p->nlisted > 1 ? dfb_steer_record(p, r) : p->home;
+}
+
 enum dfb_status
 dfb_producer_put(struct dfb_producer *p, const struct dfb_msg *m)
 {
-	struct dfb_outbox *o = &p->out;
-	uint64_t pending = o->next - o->base;
+	struct dfb_stream *s;
 	struct dfb_record r;
 	enum dfb_status st;
 	size_t size;
@@ -117,17 +172,19 @@ dfb_producer_put(struct dfb_producer *p, const struct dfb_msg *m)
 	if ((st = dfb_msg_check(p->dfb, m, p->max_body)) != DFB_OK)
 		return st;
 	to_record(m, &r);
+	s = stream_for(p, &r);
 	size = dfb_record_size(&r);
 	if (p->cf.atomic) {
 		/* What is not flushed cannot leave, so it must not wait for room. */
-		if (!dfb_outbox_fits(o, size))
+		if (!dfb_outbox_fits(&s->out, size))
 			return dfb_fail(p->dfb, DFB_BADINPUT, "too much for one atomic "
 			    "batch (at most 31 MiB)");
-	} else if (pending >= p->cf.window ||
-	    (pending != 0 && o->bytes + size > p->cf.window_bytes))
+	} else if (p->total.messages >= p->cf.window || (p->total.messages != 0 &&
+	    p->total.bytes + size > p->cf.window_bytes))
 		return dfb_fail(p->dfb, DFB_AGAIN, "the window is full");
-	if (dfb_outbox_put(o, &r, size) == -1)
+	if (dfb_outbox_put(&s->out, p->taken + 1, &r, size) == -1)
 		return dfb_fail(p->dfb, DFB_OSERR, "out of memory");
+	p->taken++;
 	dfb_work_add(p->dfb, &p->work);
 	return DFB_OK;
 }
@@ -135,13 +192,13 @@ dfb_producer_put(struct dfb_producer *p, const struct dfb_msg *m)
 uint64_t
 dfb_producer_taken(const struct dfb_producer *p)
 {
-	return p->out.next_n - 1;
+	return p->taken;
 }
 
 uint64_t
 dfb_producer_pending(const struct dfb_producer *p)
 {
-	return p->out.next - p->out.base;
+	return p->total.messages;
 }
 
 uint64_t
@@ -154,10 +211,12 @@ enum dfb_status
 dfb_producer_flush(struct dfb_producer *p, int timeout_ms)
 {
 	uint64_t until = dfb_client_now() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0);
+	struct dfb_stream *s;
 	int rest = timeout_ms;
 	bool last = timeout_ms == 0;
 
-	dfb_outbox_cut_frame(&p->out);
+	TAILQ_FOREACH(s, &p->streams, entry)
+		dfb_outbox_cut_frame(&s->out);
 	dfb_work_add(p->dfb, &p->work);
 	while (dfb_producer_pending(p) != 0) {
 		enum dfb_status st = dfb_wait(p->dfb, rest);
@@ -180,34 +239,15 @@ dfb_producer_flush(struct dfb_producer *p, int timeout_ms)
 	return p->first_failure;
 }
 
-/* ---- failures ---- */
-
 void
-dfb_producer_failed(struct dfb_producer *p, uint64_t n, uint64_t count,
-    enum dfb_status st, const char *why)
+dfb_producer_failed(struct dfb_producer *p, uint64_t n, enum dfb_status st, const char *why)
 {
-	if (p->first_failure == DFB_OK && count != 0) {
+	if (p->first_failure == DFB_OK) {
 		p->first_failure = st;
 		snprintf(p->first_why, sizeof p->first_why, "%s", why);
 	}
-	p->failures += count;
-	for (uint64_t i = 0; p->cf.failed != NULL && i < count; i++)
-		p->cf.failed(p->cf.arg, n + i, st, why);
+	p->failures++;
+	if (p->cf.failed != NULL)
+		p->cf.failed(p->cf.arg, n, st, why);
 	dfb_client_kick(p->dfb);
-}
-
-void
-dfb_producer_fail_all(struct dfb_producer *p, enum dfb_status st, const char *why)
-{
-	struct dfb_outframes gone;
-	uint64_t n;
-	uint32_t count;
-
-	/* From base on nothing has to be cut, but what is confirmed of a frame. */
-	if (dfb_outbox_truncate(&p->out, p->out.base, false, &gone) == -1) {
-		dfb_loop_timer(p->dfb->loop, &p->timer, 10);
-		return;
-	}
-	while (dfb_outbox_gone(&gone, &n, &count))
-		dfb_producer_failed(p, n, count, st, why);
 }

@@ -7,41 +7,82 @@
 #include "client/outbox.h"
 #include "client/routes.h"
 
-struct dfb_producer {
-	LIST_ENTRY(dfb_producer) entry;
-	struct dfb *dfb;
-	struct dfb_producer_config cf;
+/* Messages for one topic at one broker, with numbers of their own. */
+struct dfb_stream {
+	TAILQ_ENTRY(dfb_stream) entry;
+	struct dfb_producer *producer;
 	struct dfb_outbox out;
-	struct dfb_watch watch;
-	struct dfb_work work;
-	size_t max_body;
-	uint64_t failures;
-	enum dfb_status first_failure;
-	char first_why[256];
+	struct dfb_route route;          /* broker "": no route is known yet */
+	uint64_t name_hash;              /* of the broker's name */
+	unsigned rank;                   /* nearer brokers have a lower one */
+	bool listed;                     /* the route is there now */
+	bool gone;                       /* keys go elsewhere */
 
-	/* The broker it is bound to, as long as something may have reached it. */
-	struct dfb_link_user user;       /* joined: bound */
-	char topic[DFB_TOPIC_MAX], broker[65];
+	/* Joined: something may have reached the broker. */
+	struct dfb_link_user user;
 	uint64_t session;                /* in which PRODUCE was sent; 0: none */
 	struct dfb_id id;
 	uint32_t epoch;
 
 	/* Waiting. */
-	struct dfb_timer timer;          /* has the work done again */
 	uint64_t hold_until, backoff_ms; /* the broker said: not now */
-	uint64_t stuck_since;            /* nobody to send to; 0: not so */
-	char avoid[65];                  /* a broker that said that it is draining */
-	uint64_t avoid_until;
+	uint64_t refused;                /* at this number */
+	uint64_t stuck_since;            /* cannot be sent to; 0: not so */
+	uint64_t bad_since;              /* lost or draining, and messages wait for it */
 };
 
-/* producer.c: messages failed; all of them, the undecided ones. */
-void dfb_producer_failed(struct dfb_producer *, uint64_t n, uint64_t count,
-    enum dfb_status, const char *why);
-void dfb_producer_fail_all(struct dfb_producer *, enum dfb_status, const char *why);
+struct dfb_producer {
+	LIST_ENTRY(dfb_producer) entry;
+	struct dfb *dfb;
+	struct dfb_producer_config cf;
+	struct dfb_watch watch;
+	struct dfb_work work;
+	struct dfb_timer timer;          /* has the work done again */
+	uint64_t due;                    /* when, while the work is done */
+	size_t max_body;
+	uint64_t taken, failures;
+	enum dfb_status first_failure;
+	char first_why[256];
 
-/* stream.c: serve it (the work); its frames; leave the broker. */
-void dfb_stream_serve(void *producer);
-bool dfb_stream_frame(void *producer, const struct dfb_proto *);
-void dfb_stream_unbind(struct dfb_producer *);
+	TAILQ_HEAD(, dfb_stream) streams; /* one for each route, and those that have left */
+	struct dfb_outtotal total;       /* of them */
+	unsigned nlisted;
+	uint64_t routes_seen, bads_seen; /* what the streams were told of */
+	uint64_t spread;                 /* which of equal brokers it prefers */
+	struct dfb_stream *home;         /* of messages without key */
+	struct dfb_stream *last;         /* that refused some; NULL: none did */
+	unsigned hops;                   /* from refusal to refusal */
+	bool keyed;                      /* some messages had keys */
+};
+
+/* producer.c: message n failed.  Have the work done again in ms. */
+void dfb_producer_failed(struct dfb_producer *, uint64_t n, enum dfb_status,
+    const char *why);
+void dfb_producer_come_back(struct dfb_producer *, uint64_t ms);
+
+/* stream.c: make one (NULL: no memory), free it; send (with all that goes before that); all of
+ * its messages fail; leave the broker. */
+struct dfb_stream *dfb_stream_new(struct dfb_producer *);
+void dfb_stream_free(struct dfb_stream *);
+void dfb_stream_serve(struct dfb_stream *);
+void dfb_stream_fail(struct dfb_stream *, enum dfb_status, const char *why);
+void dfb_stream_leave(struct dfb_stream *);
+/* Whether the broker may have messages that are not confirmed; whether it has none at all. */
+bool dfb_stream_in_doubt(const struct dfb_stream *);
+bool dfb_stream_is_empty(const struct dfb_stream *);
+
+/* steer.c: bring the streams in line with the routes, and move what shall not wait any longer. */
+void dfb_steer(struct dfb_producer *);
+/* The stream for a message with this key. */
+struct dfb_stream *dfb_steer_key(struct dfb_producer *, const void *key, size_t len);
+/* The same for a record: by its key, or with `once` by its id, or home. */
+struct dfb_record;
+struct dfb_stream *dfb_steer_record(struct dfb_producer *, const struct dfb_record *);
+/* Whether messages without a key that this stream's broker refused go elsewhere. */
+bool dfb_steer_may_hop(struct dfb_stream *);
+/* Number seq and what follows was refused, and nobody waits: what cannot hop fails. */
+void dfb_steer_refused(struct dfb_stream *, uint64_t seq, const char *why);
+/* Whether there is another broker that could do in this one's place. */
+bool dfb_steer_has_other(const struct dfb_stream *);
 
 #endif

@@ -62,7 +62,10 @@ order(const void *a, const void *b, void *arg)
 	int own = (strcmp(y->region, region) == 0) - (strcmp(x->region, region) == 0);
 	int topic = strcmp(x->topic, y->topic);
 
-	return own != 0 ? own : topic != 0 ? topic : strcmp(x->broker, y->broker);
+	int near = strcmp(x->region, y->region);
+
+	return own != 0 ? own : topic != 0 ? topic : near != 0 ? near :
+	    strcmp(x->broker, y->broker);
 }
 
 /* The list in a ROUTES frame.  0; -1 when it is malformed or memory is short. */

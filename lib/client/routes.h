@@ -30,7 +30,7 @@ struct dfb_dest {
 	TAILQ_ENTRY(dfb_dest) entry;
 	struct dfb *dfb;
 	char text[DFB_TOPIC_MAX];
-	/* Own region first, then by topic, then by broker. */
+	/* Own region first, then by topic, region, broker. */
 	struct dfb_route *routes;
 	size_t n;
 	bool answered;  /* by a name server, since the watch began */

@@ -37,6 +37,7 @@ dfb_record_to(const struct dfb_record *r, struct dfb_msg *m)
 	m->headers_len = r->headers_len;
 	m->body = r->body;
 	m->body_len = r->body_len;
+	m->possible_duplicate = (r->flags & DFB_R_MAYBE) != 0;
 	m->is_call = (r->flags & DFB_R_CALL) != 0;
 }
 
@@ -122,4 +123,10 @@ size_t
 dfb_record_peek_size(const uint8_t *p)
 {
 	return (size_t)be32dec(p) + 4;
+}
+
+void
+dfb_record_mark(uint8_t *p, uint8_t flags)
+{
+	p[4] |= flags;
 }

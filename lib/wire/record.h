@@ -54,6 +54,9 @@ int dfb_record_next(const uint8_t **p, const uint8_t *end, struct dfb_record *);
 /* Encoded size of the well-formed record at p. */
 size_t dfb_record_peek_size(const uint8_t *p);
 
+/* Set flags without a field in an encoded record (DFB_R_MAYBE). */
+void dfb_record_mark(uint8_t *p, uint8_t flags);
+
 /* Whether packed headers are well-formed: names and values as dfb_headers_add()
  * would take them. */
 bool dfb_headers_valid(const uint8_t *headers, size_t len);

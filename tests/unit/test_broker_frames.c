@@ -113,6 +113,8 @@ hello(struct dfb_sock *s)
 	    .role = dfb_str("client"), .who = dfb_str("fuzz"), .region = dfb_str("A10") } });
 }
 
+static struct dfb_m_refuse refused; /* the last one; without its reason */
+
 /* Wait for a frame of this type, whatever comes before; its status. */
 static int
 expect(struct dfb_sock *s, uint16_t type)
@@ -131,6 +133,8 @@ expect(struct dfb_sock *s, uint16_t type)
 		}
 		assert_int_equal(dfb_proto_decode(f.data, f.len, &m, &why), 0);
 		status = m.status;
+		if (m.type == DFB_M_REFUSE)
+			refused = m.refuse;
 		dfb_frame_release(&f);
 		if (m.type == type)
 			return status;
@@ -175,7 +179,8 @@ any_str(void)
 {
 	static const char *const words[] = { "A10-x", "A10-x", "A10-y", "A10-z", "g", "g",
 		"h", "", "i1", "%DLQ-g", "A10-nothing", "topic.list", "topic.set",
-		"group.list", "group.reset", "stats", "drain", "topic.delete", "x y" };
+		"group.list", "group.reset", "topic.pause", "topic.resume", "group.pause",
+		"group.resume", "why", "stats", "drain", "topic.delete", "x y" };
 
 	return dfb_str(words[rnd() % (sizeof words / sizeof words[0])]);
 }
@@ -362,6 +367,66 @@ another_version_is_refused(void **state)
 }
 
 static void
+produce(struct dfb_sock *s, uint32_t stream, uint8_t who, uint32_t epoch, uint64_t next)
+{
+	send_msg(s, &(struct dfb_proto){ .type = DFB_M_PRODUCE, .produce = { .stream = stream,
+	    .producer = { { who } }, .epoch = epoch, .next = next,
+	    .topic = dfb_str("A10-full") } });
+}
+
+static void
+put(struct dfb_sock *s, uint32_t stream, uint64_t seq, uint32_t count)
+{
+	struct dfb_record r = { .body = (const uint8_t *)"body", .body_len = 4 };
+	uint8_t *p = scratch;
+
+	for (uint32_t i = 0; i < count; i++) {
+		dfb_id_random(&r.id);
+		p = dfb_record_write(&r, p);
+	}
+	send_msg(s, &(struct dfb_proto){ .type = DFB_M_PUT, .put = { .stream = stream,
+	    .seq = seq, .count = count, .records = { scratch, (size_t)(p - scratch) } } });
+}
+
+/* The breaker: at the exact number, with a time to wait; new streams, too, but who may have
+ * something there learns what. */
+static void
+a_full_topic_refuses(void **state)
+{
+	static const char args[] = "{\"topic\":\"A10-full\",\"durability\":\"memory\","
+	    "\"max_depth\":3,\"queues_max\":1}";
+	struct dfb_sock *s = connect_to();
+
+	(void)state;
+	hello(s);
+	send_msg(s, &(struct dfb_proto){ .type = DFB_M_ADMIN, .req = 1,
+	    .admin = { .verb = dfb_str("topic.create"),
+	    .args = { (const uint8_t *)args, sizeof args - 1 } } });
+	assert_int_equal(expect(s, DFB_M_RESULT), 0);
+	send_msg(s, &(struct dfb_proto){ .type = DFB_M_SUBSCRIBE, .subscribe = { .sub = 1,
+	    .topic = dfb_str("A10-full"), .group = dfb_str("g"), .credit = 1 } });
+	assert_int_equal(expect(s, DFB_M_SUBSCRIBED), 0);
+	produce(s, 1, 1, 1, 1);
+	assert_int_equal(expect(s, DFB_M_PRODUCING), 0);
+	put(s, 1, 1, 1);
+	assert_int_equal(expect(s, DFB_M_DELIVER), 0);
+	put(s, 1, 2, 6);
+	assert_int_equal(expect(s, DFB_M_REFUSE), DFB_AGAIN);
+	assert_int_equal(refused.seq, 5);
+	assert_int_equal(refused.scope, DFB_REFUSE_STREAM);
+	assert_in_range(refused.wait_ms, 5, 50);
+	produce(s, 2, 2, 1, 1);
+	assert_int_equal(expect(s, DFB_M_REFUSE), DFB_AGAIN);
+	assert_int_equal(refused.seq, 0);
+	produce(s, 3, 1, 2, 4); /* 4 is in doubt */
+	assert_int_equal(expect(s, DFB_M_PRODUCING), 0);
+	produce(s, 4, 1, 3, 5);
+	assert_int_equal(expect(s, DFB_M_REFUSE), DFB_AGAIN);
+	assert_int_equal(refused.stream, 4);
+	dfb_sock_close(s, 0);
+}
+
+static void
 random_sessions(void **state)
 {
 	struct dfb_sock *others[4] = { NULL };
@@ -425,6 +490,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(malformed_is_answered_76),
 		cmocka_unit_test(another_version_is_refused),
+		cmocka_unit_test(a_full_topic_refuses),
 		cmocka_unit_test(random_sessions),
 		cmocka_unit_test(mutated_frames),
 	};

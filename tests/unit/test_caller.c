@@ -284,6 +284,58 @@ brokers_take_turns(void **state)
 }
 
 static void
+refused_comes_last(void **state)
+{
+	struct answer a[8];
+	uint64_t calls;
+
+	(void)state;
+	fake_route(&bus.names, "A10-pay", &bus.b2, "A10", DFB_STATE_UP);
+	bus.b1.script = busy;
+	bus.b2.script = echo;
+	for (int i = 0; i < 8; i++) {
+		start("x", 30000, &a[i]);
+		WAIT_UNTIL(bus.client, a[i].n == 1);
+		assert_string_equal(a[i].body, "b2x");
+	}
+	assert_int_equal(fake_count(&bus.b1, "CALL"), 1); /* then it is avoided */
+	/* Who is avoided is better than nobody. */
+	bus.b2.script = busy;
+	bus.b1.script = echo;
+	calls = fake_count(&bus.b2, "CALL");
+	start("y", 30000, &a[0]);
+	WAIT_UNTIL(bus.client, a[0].n == 1);
+	assert_string_equal(a[0].body, "b1y");
+	assert_int_equal(fake_count(&bus.b2, "CALL"), calls + 1);
+}
+
+static void
+keys_have_their_broker(void **state)
+{
+	struct dfb_msg m = text_msg("x");
+	unsigned both = 0;
+	char key[8];
+	struct answer a, first;
+
+	(void)state;
+	fake_route(&bus.names, "A10-pay", &bus.b2, "A10", DFB_STATE_UP);
+	bus.b1.script = bus.b2.script = echo;
+	for (int i = 0; i < 30; i++) {
+		snprintf(key, sizeof key, "k%d", i / 3);
+		m.key = key;
+		m.key_len = strlen(key);
+		a = (struct answer){ 0 };
+		assert_int_equal(dfb_caller_start(caller, &m, 30000, on_answer, &a), DFB_OK);
+		WAIT_UNTIL(bus.client, a.n == 1);
+		if (i % 3 == 0)
+			first = a;
+		assert_string_equal(a.body, first.body);
+		both |= strcmp(a.body, "b1x") == 0 ? 1 : 2;
+	}
+	assert_int_equal(both, 3);
+}
+
+static void
 connection_lost(void **state)
 {
 	struct answer a;
@@ -507,7 +559,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(answers), TEST(ids), TEST(timeouts), TEST(late_answers_find_nobody),
 		TEST(next_broker), TEST(only_broker_is_busy), TEST(brokers_take_turns),
-		TEST(connection_lost),
+		TEST(refused_comes_last), TEST(keys_have_their_broker), TEST(connection_lost),
 		TEST(no_route), TEST(no_name_server), TEST(closed_with_calls),
 		TEST(frame_refused), TEST(synchronous), TEST(admin),
 	};

@@ -536,6 +536,32 @@ draining(struct fake *f, const struct dfb_proto *m)
 	return true;
 }
 
+static bool
+not_yet(struct fake *f, const struct dfb_proto *m)
+{
+	if (m->type != DFB_M_PRODUCE || f->step++ >= 3)
+		return m->type == DFB_M_PUT && f->step <= 3;
+	fake_say(f, &(struct dfb_proto){ .type = DFB_M_REFUSE, .status = DFB_AGAIN,
+	    .refuse = { .stream = m->produce.stream, .wait_ms = 30,
+	    .reason = dfb_str("full") } });
+	return true;
+}
+
+static void
+refused_at_the_beginning(void **state)
+{
+	uint64_t began = dfb_test_ms();
+
+	(void)state;
+	bus.b1.script = not_yet;
+	open_producer((struct dfb_producer_config){ 0 });
+	put("a");
+	assert_int_equal(dfb_producer_flush(prod, -1), DFB_OK);
+	assert_stored(&bus.b1, "a");
+	assert_int_equal(fake_count(&bus.b1, "PRODUCE "), 4);
+	assert_true(dfb_test_ms() - began >= 80); /* it waited each time */
+}
+
 static void
 leaves_a_draining_broker(void **state)
 {
@@ -605,7 +631,8 @@ main(void)
 		TEST(atomic_batches), TEST(atomic_batch_refused), TEST(window),
 		TEST(bad_messages), TEST(no_route), TEST(no_name_server),
 		TEST(name_server_comes_late), TEST(name_server_goes_while_working),
-		TEST(survives_bad_frames), TEST(leaves_a_draining_broker),
+		TEST(survives_bad_frames), TEST(refused_at_the_beginning),
+		TEST(leaves_a_draining_broker),
 		TEST(own_region_first), TEST(bad_configuration),
 	};
 
