@@ -5,7 +5,7 @@
 #ifndef BROKER_ASKED_H
 #define BROKER_ASKED_H
 
-#include "dfb-broker/broker.h"
+#include "dfb-broker/call.h"
 
 /* A call with an id, until its end can be found in the store. */
 struct asked {
@@ -39,18 +39,7 @@ void asked_end_all(struct broker *, struct topic *); /* those that are in no que
 void asked_given_back(struct queue *, uint64_t from, uint64_t to);
 void asked_sweep(struct broker *);
 
-/* ---- asked.c, asked_run.c and call.c only ---- */
-
-/* call.c.  call_new: NULL: too many; the rest of it is to be filled in. */
-struct call *call_new(struct broker *);
-void call_free(struct broker *, struct call *);
-void call_answer(struct broker *, struct session *, const struct dfb_m_outcome *);
-void call_arm(struct broker *, struct call *); /* its timer, for expires */
-/* Why a topic (NULL: there is none) cannot take calls; NULL when it can. */
-const char *call_cannot_serve(struct broker *, struct topic *, enum dfb_status *);
-/* The queue that a record goes to; NULL: not now, with status and why. */
-struct queue *call_queue(struct broker *, const struct session *, struct topic *,
-    const struct dfb_record *, enum dfb_status *, char *why, size_t size);
+/* ---- asked.c and asked_run.c only ---- */
 
 enum { ROW_RUNS = 1, ROW_ENDED };
 #define ROW_HEAD 10

@@ -271,24 +271,8 @@ struct stream {
 };
 TAILQ_HEAD(stream_list, stream);
 
-/* ---- calls ---- */
+/* ---- calls (call.h) ---- */
 
-struct call {
-	uint64_t handle;           /* 0: free */
-	uint64_t number;           /* the caller's own */
-	struct session *caller;
-	struct queue *q;
-	uint64_t offset, expires;
-	bool taken;                /* a consumer has or had it */
-	/* With an id: what lies in the queue has no caller, who asks has no queue. */
-	struct asked *asked;
-	bool held;                 /* it was handed out, and not given back */
-	TAILQ_ENTRY(call) in_asked;
-	struct dfb_timer timer;
-	RB_ENTRY(call) node;
-	TAILQ_ENTRY(call) in_session;
-	uint32_t slot, next_free;
-};
 TAILQ_HEAD(call_list, call);
 
 /* ---- sessions ---- */
@@ -574,20 +558,6 @@ void retry_or_bury(struct broker *, struct cursor *, uint64_t offset, const char
 
 /* dead.c */
 void dead_letter(struct broker *, struct cursor *, uint64_t offset, const char *why);
-
-/* call.c */
-RB_PROTOTYPE(call_tree, call, node, call_cmp)
-int call_cmp(struct call *, struct call *);
-void handle_call(struct broker *, struct session *, const struct dfb_proto *);
-void handle_reply(struct broker *, struct session *, const struct dfb_proto *);
-void handle_collect(struct broker *, struct session *, const struct dfb_proto *);
-struct call *call_by_handle(struct broker *, uint64_t handle);
-struct call *call_at(struct queue *, uint64_t offset);
-void call_end(struct broker *, struct call *, enum dfb_status, const char *why);
-void call_acked(struct broker *, struct queue *, uint64_t from, uint64_t to);
-void call_abandon(struct broker *, struct topic *); /* those that nobody can take */
-void call_forget(struct broker *, struct call *);   /* its caller is gone */
-void call_send_answers(struct broker *);
 
 /* peek.c */
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);

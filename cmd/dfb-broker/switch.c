@@ -8,6 +8,7 @@
 #include "base/opt.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "call.h"
 #include "limits.h"
 #include "net/loop.h"
 
