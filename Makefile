@@ -168,6 +168,8 @@ $(foreach p,$(PROGS),$(eval $(call program,$p)))
 # What a test needs besides the library.
 $B/tests/test_names_registry: $(addprefix $B/obj/cmd/dfb-names/,registry.o rows.o watch.o)
 $B/tests/test_filter: $B/obj/cmd/dfb-broker/filter.o
+$B/tests/test_timers: $(addprefix $B/obj/cmd/dfb-broker/,timer.o timer_read.o timer_row.o \
+	state.o)
 $B/tests/test_histogram: $(addprefix $B/obj/cmd/dfb-bench/,histogram.o)
 
 BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
@@ -242,6 +244,7 @@ build-bench: all $(BENCHES)
 
 torture: all $(CRASH)
 	@B=$(abspath $B) tests/crash/run --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
+	@B=$(abspath $B) tests/crash/scheduled -n 1000000 -b 100 -a 60
 
 # Every fault at every call, some 20,000 runs: over an hour on two cores.
 faults: all $(FAULTY)

@@ -56,6 +56,7 @@ struct dfb_msg {
 	struct dfb_id id;     /* all zero: sending makes one */
 	uint64_t born_ms;     /* when it was made, Unix time; 0: now */
 	uint64_t expires_ms;  /* not delivered after this Unix time; 0: never */
+	uint64_t due_ms;      /* not delivered before this Unix time; 0: at once */
 	const void *key;      /* at most 255 bytes; messages with the same key */
 	size_t key_len;       /*   keep their order */
 	const void *headers;  /* as dfb_headers_add() builds them */
@@ -157,7 +158,8 @@ struct dfb_producer_config {
 	                          they must fit in one frame (dfb(7), LIMITS) */
 	bool once;             /* a message whose id the topic knows (dfb(7), IDS) is
 	                          confirmed and not stored again */
-	/* Message n (once): it was stored before, there.  May be NULL. */
+	/* Message n (once): it was stored before, there; or (queue UINT32_MAX) it was
+	 * scheduled, for `offset`, Unix ms.  May be NULL. */
 	void (*known)(void *arg, uint64_t n, uint32_t queue, uint64_t offset);
 	/* Message n (1 for the first put) will not be stored. */
 	void (*failed)(void *arg, uint64_t n, enum dfb_status, const char *why);

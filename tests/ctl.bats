@@ -48,7 +48,7 @@ start_second() {
 }
 
 @test "what there is to say: nouns, verbs, help" {
-	fails 64 'one of topic, group, broker, gray, route, ping, peek, dlq, why' dfb-ctl
+	fails 64 'one of topic, group, timer, broker, gray, route, ping, peek, dlq, why' dfb-ctl
 	fails 64 "'tropic' .*one of topic, group" dfb-ctl tropic list
 	fails 64 'one of create, set, show, list, pause' dfb-ctl topic
 	fails 64 "'mend' .*one of create" dfb-ctl topic mend
@@ -60,7 +60,7 @@ start_second() {
 	fails 64 'destination' dfb-ctl topic create a-b
 	fails 64 'region' dfb-ctl -R a topic list
 	for verb in topic\ {create,set,show,list,pause,resume,delete} \
-	    group\ {list,show,lag,reset,pause,resume,delete} \
+	    group\ {list,show,lag,reset,pause,resume,delete} timer\ {list,cancel} \
 	    broker\ {list,stats,drain} route ping peek why; do
 		dfb-ctl $verb --help >help
 		grep -q "^usage: dfb-ctl $verb " help

@@ -179,3 +179,18 @@ once() { run_status "$1" dfb-send -J --once "$2" <"$3"; }
 	wait $server || true
 	assert_eq 12 "$(tr ' ' '\n' <ran | grep -c .)"
 }
+
+@test "a scheduled message is known by its id, before and after it is due, and after a crash" {
+	dfb-ctl topic create A10-x
+	run_status 0 dfb-send -i one --delay 1h -m first A10-x
+	run_status 0 dfb-send -v -i one --delay 1h -m second A10-x
+	assert_match "already scheduled for" "$stderr"
+	run_status 0 dfb-send -i two --delay 200ms -m second A10-x
+	assert_eq "second" "$(dfb-recv -g g -c 1 A10-x)"
+	crash
+	dfb-send -i one -m third A10-x
+	dfb-send -i two -m third A10-x
+	dfb-send -i three -m third A10-x
+	assert_eq "third" "$(dfb-recv -g g -e A10-x)"
+	assert_eq 1 "$(dfb-ctl --json timer list A10-x | jq 'flatten | length')"
+}

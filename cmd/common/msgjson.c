@@ -17,6 +17,7 @@ struct dfb_msgjson {
 	struct dfb_msg msg;
 	int status;
 	const char *reason;
+	uint64_t ttl_ms;
 	uint8_t *headers;
 	uint8_t memory[]; /* strings, as long as the line; then headers, as long */
 };
@@ -31,11 +32,11 @@ struct reading {
 	size_t size;
 };
 
-enum field { ID, BORN, EXPIRES, TTL, KEY, KEY64, BODY, BODY64, HEADERS, STATUS, REASON,
+enum field { ID, BORN, EXPIRES, TTL, DUE, KEY, KEY64, BODY, BODY64, HEADERS, STATUS, REASON,
 	TOPIC, QUEUE, OFFSET, TRY, CALL, POSSIBLE_DUPLICATE, FIELDS };
 
-static const char *const fields[FIELDS] = { "id", "born", "expires", "ttl", "key", "key64",
-	"body", "body64", "headers", "status", "reason", "topic", "queue", "offset",
+static const char *const fields[FIELDS] = { "id", "born", "expires", "ttl", "due",
+	"key", "key64", "body", "body64", "headers", "status", "reason", "topic", "queue", "offset",
 	"try", "call", "possible_duplicate" };
 
 static int complain(struct reading *, const char *fmt, ...)
@@ -170,15 +171,10 @@ take_headers(struct reading *r)
 static int
 take_expiry(struct reading *r, enum field f)
 {
-	struct dfb_msg *m = &r->j->msg;
-
 	if ((r->seen & (1u << EXPIRES)) != 0 && (r->seen & (1u << TTL)) != 0)
 		return complain(r, "\"expires\" and \"ttl\" are both there");
-	if (take_number(r, fields[f], MS_MAX, &m->expires_ms) == -1)
-		return -1;
-	if (f == TTL)
-		m->expires_ms += dfb_wall_ms();
-	return 0;
+	return take_number(r, fields[f], MS_MAX, f == TTL ? &r->j->ttl_ms :
+	    &r->j->msg.expires_ms);
 }
 
 static int
@@ -201,6 +197,8 @@ take_value(struct reading *r, enum field f)
 	case EXPIRES:
 	case TTL:
 		return take_expiry(r, f);
+	case DUE:
+		return take_number(r, "due", MS_MAX, &m->due_ms);
 	case KEY:
 	case KEY64:
 		return take_bytes(r, f, &m->key, &m->key_len);
@@ -245,6 +243,17 @@ take_field(struct reading *r)
 	return take_value(r, f);
 }
 
+/* A lifetime begins when the message may be delivered. */
+static void
+set_expiry(struct reading *r)
+{
+	struct dfb_msg *m = &r->j->msg;
+	uint64_t from = dfb_wall_ms();
+
+	if ((r->seen & (1u << TTL)) != 0)
+		m->expires_ms = (m->due_ms > from ? m->due_ms : from) + r->j->ttl_ms;
+}
+
 static int
 take_object(struct reading *r)
 {
@@ -261,7 +270,10 @@ take_object(struct reading *r)
 			if (take_field(r) == -1)
 				return -1;
 		while ((more = dfb_json_more(s, '}')) == 1);
-	return more == -1 || dfb_json_end(s) == -1 ? no_json(r) : 0;
+	if (more == -1 || dfb_json_end(s) == -1)
+		return no_json(r);
+	set_expiry(r);
+	return 0;
 }
 
 int

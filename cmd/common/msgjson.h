@@ -1,7 +1,7 @@
 /*
  * A message as one line of JSON: what -J writes and reads, and what a --coproc
  * handler speaks.  {"id":..,"topic":..,"queue":0,"offset":7,"key":..,"born":ms,
- * "expires":ms,"try":1,"call":true,"headers":{..},"body":..}; fields that are empty are left
+ * "expires":ms,"due":ms,"try":1,"call":true,"headers":{..},"body":..}; fields that are empty are left
  * out, but body is always there.  A body or key that is not valid UTF-8 is
  * "body64" or "key64", in base64, instead.  Every message round-trips byte for byte.
  */
@@ -23,8 +23,8 @@ struct dfb_msgjson;
 /*
  * Read a line (len bytes, newline or not).  0 and a message to free with _free;
  * -1: it is not such an object, and why (size bytes) says in words what is wrong
- * and where.  Knows: id key key64 born expires ttl (a number of ms from now)
- * headers body body64 status reason; of a delivery topic queue offset try call are
+ * and where.  Knows: id key key64 born due expires ttl (a number of ms from now, or from
+ * due) headers body body64 status reason; of a delivery topic queue offset try call are
  * ignored; any other field is an error (a misspelt one must not be lost).
  * No body at all is an empty one.
  */

@@ -165,6 +165,7 @@ add_fields(struct dfb_buf *b, const struct dfb_msg *m)
 		return -1;
 	if ((m->born_ms != 0 && add_number(b, "born", m->born_ms) == -1) ||
 	    (m->expires_ms != 0 && add_number(b, "expires", m->expires_ms) == -1) ||
+	    (m->due_ms != 0 && add_number(b, "due", m->due_ms) == -1) ||
 	    (m->tries != 0 && add_number(b, "try", m->tries) == -1) ||
 	    (m->possible_duplicate &&
 	    dfb_buf_add(b, "\"possible_duplicate\":true,", 26) == -1) ||

@@ -9,6 +9,7 @@
 #include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "limits.h"
 
 #define WHY_SIZE 256
@@ -37,6 +38,8 @@ static const struct verb {
 	{ "dlq.left", admin_dlq_left, false, NULL },
 	{ "dlq.drop", admin_dlq_drop, true, NULL },
 	{ "dlq.redrive", NULL, true, admin_dlq_redrive },
+	{ "timer.list", NULL, false, admin_timer_list },
+	{ "timer.cancel", NULL, true, admin_timer_cancel },
 	{ "stats", admin_stats, false, NULL },
 	{ "drain", admin_drain, false, NULL },
 	{ "why", admin_why, false, NULL },
@@ -81,6 +84,13 @@ void
 admin_answer(struct broker *b, const struct asker *to, json_t *result)
 {
 	reply(b, to, result, true);
+	json_decref(result);
+}
+
+void
+admin_answer_now(struct broker *b, const struct asker *to, json_t *result)
+{
+	reply(b, to, result, false);
 	json_decref(result);
 }
 

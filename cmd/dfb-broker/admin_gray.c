@@ -7,6 +7,7 @@
 #include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "gray.h"
 
 #define WHY_SIZE 256

@@ -46,6 +46,7 @@ describe(struct broker *b, struct group *g)
 	    "waiting_retries", (json_int_t)retries,
 	    "settled", (json_int_t)g->settled, "redelivered", (json_int_t)g->redelivered,
 	    "retried", (json_int_t)g->retried, "dead_letters", (json_int_t)g->dead_letters,
+	    "expired", (json_int_t)g->expired,
 	    "queues", queues, "members", members);
 }
 

@@ -7,6 +7,7 @@
 #include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 #include "letters.h"
 #include "limits.h"
@@ -148,14 +149,16 @@ describe(struct broker *b, struct topic *t)
 			waiting = lag;
 		groups += !g->broadcast || g->kept;
 	}
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+	    " s:I}",
 	    "topic", t->name, "broker", b->cf.name, "region", b->cf.region,
 	    "settings", settings_to_json(&t->set), "queues", queues,
 	    "messages", (json_int_t)messages, "lag", (json_int_t)waiting,
 	    "groups", (json_int_t)groups, "consumers", (json_int_t)t->serving,
 	    "in", (json_int_t)t->in, "out", (json_int_t)t->out,
 	    "expired", (json_int_t)t->expired, "orphaned", (json_int_t)t->orphaned,
-	    "dead_letters", (json_int_t)t->dead_letters);
+	    "dead_letters", (json_int_t)t->dead_letters,
+	    "scheduled", (json_int_t)t->scheduled);
 }
 
 json_t *

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "asked.h"
+#include "disk.h"
 #include "wire/cursor.h"
 
 int

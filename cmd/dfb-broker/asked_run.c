@@ -1,6 +1,7 @@
 /* Calls with ids: in a queue, and at their end.  That one runs is stored before it is handed
  * out, and its outcome before anybody is answered. */
 #include "asked.h"
+#include "disk.h"
 #include "store/store.h"
 #include "wire/cursor.h"
 #include "wire/record.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 
 static int

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/timer.h"
 #include "dfb-broker/ids.h"
+#include "timer.h"
 #include "net/sock.h"
 #include "store/block.h"
 #include "wire/proto.h"
@@ -153,8 +154,12 @@ struct topic {
 	struct ids sent, called; /* ids of messages, of calls */
 	bool dead;               /* deleted; freed when no job refers to it */
 	uint64_t in, out, expired, orphaned, dead_letters;
+	uint64_t scheduled;        /* messages that are not due yet */
+	bool scheduled_dirty;      /* in the list of those whose count is to be stored */
+	uint64_t expired_told;     /* what the log knows of expired */
 	RB_ENTRY(topic) node;
 	TAILQ_ENTRY(topic) grave;
+	STAILQ_ENTRY(topic) scheduled_link;
 };
 RB_HEAD(topic_tree, topic);
 TAILQ_HEAD(topic_list, topic);
@@ -233,7 +238,7 @@ struct group {
 	struct sub_list subs;
 	unsigned nsubs;
 	struct cursor **cursors;   /* one per queue, at the queue's slot */
-	uint64_t settled, redelivered, retried, dead_letters;
+	uint64_t settled, redelivered, retried, dead_letters, expired, expired_told;
 	TAILQ_ENTRY(group) link;
 };
 
@@ -245,6 +250,7 @@ struct producer {
 	uint32_t epoch;
 	uint64_t taken;            /* highest number taken */
 	uint64_t committed;        /* highest confirmed */
+	uint64_t scheduled;        /* highest of a scheduled message: never confirmed when taken */
 	uint64_t used_ms;          /* wall, for forgetting it */
 	struct stream *stream;     /* of the current session */
 	bool dirty, stored, finished;
@@ -325,7 +331,7 @@ struct counters {
 	    deliveries, acks, nacks, stale_acks, calls, answers, late_replies,
 	    expired, orphaned, commits, committed_blocks, committed_bytes,
 	    dead_letters, dropped_segments, breaker_refused, breaker_opened,
-	    flow_refused, known, lookups, ids_removed;
+	    flow_refused, known, lookups, ids_removed, scheduled, fired, cancelled;
 };
 
 struct broker {
@@ -376,6 +382,9 @@ struct broker {
 
 	size_t filling, shut;      /* queues: warned of, and refusing */
 	size_t unlistened;         /* queues and groups that were logged so */
+	struct timers timers;
+	uint64_t expired_told, expired_look; /* what the log knows, and since when (mono ms) */
+
 	struct batch_job *pending; /* what goes with the next commit */
 	bool committing, urgent;
 	size_t pending_bytes;      /* in blocks not stored yet ... */
@@ -468,23 +477,6 @@ void queue_trim(struct broker *, struct queue *); /* memory topics: what all hav
 void queue_wake(struct broker *, struct queue *); /* its cursors may deliver */
 #define BLOCK_SPECIAL 1 /* block flag: expiry or calls in it, or as below */
 #define BLOCK_AGAIN 2   /* all of it were dead letters, each for one group: letter_is_for() */
-
-/* commit.c */
-struct dfb_batch *commit_batch(struct broker *, bool urgent); /* to add rows; NULL: no memory */
-int commit_then(struct broker *, void (*fn)(struct broker *, void *arg), void *arg);
-void commit_if_due(struct broker *);
-void commit_final(struct broker *);
-void commit_dirty_queue(struct broker *, struct queue *);
-void commit_dirty_cursor(struct broker *, struct cursor *);
-void commit_dirty_producer(struct broker *, struct producer *);
-_Noreturn void fail_stop(struct broker *, const char *what);
-
-/* reader.c: fn gets a block that holds offset or is the next after it (NULL: none), now or
- * from a later turn; it is released after fn.  seek gives an offset. */
-void reader_fetch(struct broker *, struct queue *, uint64_t offset,
-    void (*fn)(struct broker *, void *arg, struct dfb_block *), void *arg);
-void reader_seek(struct broker *, struct queue *, uint64_t wall_ms,
-    void (*fn)(struct broker *, void *arg, uint64_t offset), void *arg);
 
 /* producer.c */
 RB_PROTOTYPE(producer_tree, producer, node, producer_cmp)

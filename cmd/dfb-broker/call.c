@@ -10,6 +10,7 @@
 
 #include "asked.h"
 #include "broker.h"
+#include "disk.h"
 #include "gray.h"
 #include "lane.h"
 #include "limits.h"

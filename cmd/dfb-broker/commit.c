@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "disk.h"
 #include "net/loop.h"
 #include "store/store.h"
 #include "wire/cursor.h"
@@ -42,6 +43,7 @@ struct batch_job {
 	struct dfb_batch *batch;
 	uint64_t number;      /* in the order of commits */
 	size_t bytes;         /* of its blocks */
+	uint64_t timers;      /* changes of scheduled messages, up to this one */
 	unsigned stages;      /* that have not come back */
 	struct held **blocks;
 	size_t nblocks, blocks_cap;
@@ -304,6 +306,7 @@ finish(struct batch_job *j)
 		p->busy--;
 		producer_settled(b, p, j->producers[i].seq);
 	}
+	timers_stored(b, j->timers);
 	for (size_t i = 0; i < j->nwaiters; i++)
 		j->waiters[i].fn(b, j->waiters[i].arg);
 }
@@ -375,6 +378,7 @@ take(struct broker *b, bool sync)
 	struct batch_job *j = pending(b);
 
 	gather(b, j);
+	j->timers = timers_gather(b, j->batch);
 	b->pending = NULL;
 	j->number = ++b->last_batch;
 	b->batch_ids = 0;

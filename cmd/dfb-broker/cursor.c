@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 #include "net/loop.h"
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 #include "letters.h"
 #include "wire/record.h"

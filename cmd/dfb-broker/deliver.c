@@ -3,6 +3,8 @@
 
 #include "asked.h"
 #include "broker.h"
+#include "disk.h"
+#include "expiry.h"
 #include "lane.h"
 #include "letters.h"
 #include "net/loop.h"
@@ -160,8 +162,7 @@ is_over(struct broker *b, const struct cursor *c, const struct dfb_block *blk,
 		if ((r->flags & DFB_R_CALL) != 0 &&
 		    (call = call_by_handle(b, r->call)) != NULL)
 			call_end(b, call, DFB_TIMEOUT, "expired before it was handed out");
-		t->expired++;
-		b->n.expired++;
+		expiry_note(b, t, c->group);
 		return true;
 	}
 	if ((r->flags & DFB_R_CALL) != 0) {

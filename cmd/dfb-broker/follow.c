@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 #include "net/loop.h"
 #include "store/store.h"

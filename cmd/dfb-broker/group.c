@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "asked.h"
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 #include "letters.h"
 #include "limits.h"

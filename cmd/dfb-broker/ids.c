@@ -10,6 +10,7 @@
 #include <sys/endian.h>
 
 #include "broker.h"
+#include "disk.h"
 #include "dfb-broker/filter.h"
 #include "wire/cursor.h"
 

@@ -22,7 +22,7 @@ struct topic;
 
 /* Tables of the store, in the order of their names in main.c. */
 enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_LETTERS,
-	T_IDS, T_CALLS };
+	T_TIMERS, T_TIMER_IDS, T_TIMER_COUNTS, T_IDS, T_CALLS };
 
 /* Ids that were first seen from start on, until a newer bucket began. */
 struct bucket {
@@ -41,7 +41,9 @@ struct ids {
 	struct bucket_list buckets; /* newest first */
 };
 
-/* A message that is known by its id. */
+/* A message that is known by its id.  One that was scheduled is in no queue, and its offset is
+ * the time when it was due. */
+#define KNOWN_SCHEDULED UINT32_MAX
 struct known {
 	struct dfb_id id;
 	uint32_t topic, queue;
@@ -123,7 +125,8 @@ uint64_t look_since(const struct broker *);
 bool once_ready(struct broker *, struct stream *, const struct dfb_m_put *, bool looked);
 /* The message with this id, if there is one; take note of one that was appended. */
 const struct known *once_find(struct broker *, struct topic *, const struct dfb_id *);
-void once_add(struct broker *, const struct queue *, const struct dfb_id *, uint64_t offset);
+void once_add(struct broker *, struct topic *, const struct dfb_id *, uint32_t queue,
+    uint64_t offset);
 /* Hold a frame behind those that the stream holds. */
 void once_hold(struct broker *, struct stream *, const struct dfb_m_put *);
 void once_resume(struct broker *, struct stream *, bool looked); /* take frames it holds */

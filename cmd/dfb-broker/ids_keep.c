@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "disk.h"
 #include "store/store.h"
 
 #define IDS_PER_TURN 2000

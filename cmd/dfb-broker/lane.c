@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 #include "store/store.h"
 #include "wire/record.h"

@@ -9,6 +9,7 @@
 #include <sys/endian.h>
 
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 #include "letters.h"
 #include "store/store.h"

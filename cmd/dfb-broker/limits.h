@@ -10,6 +10,8 @@ void handle_put(struct broker *, struct session *, const struct dfb_proto *);
 bool put_take(struct broker *, struct stream *, const struct dfb_m_put *, bool looked);
 /* Why the broker takes no messages for a topic now; NULL: it does. */
 const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
+/* The same, only for want of room: also what was taken before may have to wait. */
+const char *broker_lacks_room(struct broker *, const struct topic *, uint32_t *wait_ms);
 
 /* A message that is not taken now: when to try again, and why. */
 struct refusal {

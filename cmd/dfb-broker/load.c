@@ -1,7 +1,7 @@
 /*
  * What the store holds, back into memory, before the broker answers.  Rows of T_META:
- * "clean" (present after an orderly stop), "topic_id" u32 (the last one given).  T_QUEUES:
- * queue id u64 -> version u8 = 1, floor u64.
+ * "clean" (present after an orderly stop), "topic_id" u32 (the last one given), "run" u32
+ * (how often the store was opened).  T_QUEUES: queue id u64 -> version u8 = 1, floor u64.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +43,8 @@ load_meta(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
 		l->clean = true;
 	if (klen == 8 && memcmp(key, "topic_id", 8) == 0 && vlen == 4)
 		l->b->last_topic_id = be32dec(val);
+	if (klen == 3 && memcmp(key, "run", 3) == 0 && vlen == 4)
+		l->b->timers.run = be32dec(val);
 	return 0;
 }
 
@@ -207,6 +209,26 @@ load_letters(void *arg, const void *key, size_t klen, const void *val, size_t vl
 }
 
 static int
+load_count(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	struct loader *l = arg;
+	struct dfb_reader v = { val, (const uint8_t *)val + vlen, true };
+	uint8_t version = dfb_read_u8(&v);
+	uint64_t n = dfb_read_u64(&v);
+	struct topic *t;
+
+	if (klen != 4 || version != 1 || !v.ok || v.p != v.end)
+		return bad("timer_counts");
+	if ((t = topic_by_id(l->b, be32dec(key))) == NULL) {
+		timer_purge(l->b, be32dec(key)); /* it was under way */
+		return 0;
+	}
+	t->scheduled = n;
+	l->b->timers.count += n;
+	return 0;
+}
+
+static int
 place_queues(struct loader *l)
 {
 	struct topic *t;
@@ -265,11 +287,14 @@ load_all(struct broker *b)
 	    dfb_store_scan(s, T_OFFSETS, load_offset, &l) != 0 ||
 	    dfb_store_scan(s, T_LETTERS, load_letters, &l) != 0 ||
 	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0 ||
+	    dfb_store_scan(s, T_TIMER_COUNTS, load_count, &l) != 0 ||
 	    ids_load(b, T_IDS) != 0 || ids_load(b, T_CALLS) != 0)
 		return -1;
 	pass_gaps(b);
-	log_event(DFB_LOG_INFO, "loaded", "topics=%zu producers=%zu clean=%s", b->ntopics,
-	    b->nproducers, l.clean ? "yes" : "no");
+	b->timers.run++;
+	log_event(DFB_LOG_INFO, "loaded", "topics=%zu producers=%zu scheduled=%llu clean=%s",
+	    b->ntopics, b->nproducers, (unsigned long long)b->timers.count,
+	    l.clean ? "yes" : "no");
 	return mark_clean(b, false);
 }
 
@@ -288,9 +313,13 @@ mark_clean(struct broker *b, bool clean)
 {
 	struct dfb_batch *batch = dfb_batch_new();
 	struct topic *t;
+	uint8_t run[4];
 	int rc = batch == NULL ? -1 : clean ? dfb_batch_put(batch, T_META, "clean", 5, "1", 1) :
 	    dfb_batch_del(batch, T_META, "clean", 5);
 
+	be32enc(run, b->timers.run);
+	if (rc == 0)
+		rc = dfb_batch_put(batch, T_META, "run", 3, run, sizeof run);
 	RB_FOREACH(t, topic_tree, &b->topics)
 		for (uint32_t i = 0; rc == 0 && i < t->nqueues; i++) {
 			struct queue *q = t->queues[i];

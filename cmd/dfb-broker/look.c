@@ -4,6 +4,7 @@
 #include "base/worker.h"
 #include "asked.h"
 #include "broker.h"
+#include "disk.h"
 #include "store/store.h"
 
 struct look *

@@ -10,6 +10,7 @@
 #include "base/opt.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "disk.h"
 #include "daemon/daemon.h"
 #include "net/loop.h"
 #include "store/store.h"
@@ -38,7 +39,7 @@ static const struct dfb_opt options[] = {
 };
 
 static const char *const tables[] = { "meta", "topics", "queues", "groups", "offsets",
-	"producers", "letters", "ids", "calls", NULL };
+	"producers", "letters", "timers", "timer_ids", "timer_counts", "ids", "calls", NULL };
 
 /* Static: its tables live as long as the process. */
 static struct broker broker;
@@ -187,6 +188,7 @@ release(struct broker *b, struct dfb_daemon *d, int status)
 			status = DFB_IOERR;
 		}
 	}
+	timers_free(b);
 	RB_FOREACH_SAFE(p, producer_tree, &b->producers, pn)
 		producer_free(b, p);
 	RB_FOREACH_SAFE(t, topic_tree, &b->topics, tn) {

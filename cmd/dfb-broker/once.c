@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "limits.h"
 #include "store/store.h"
 #include "wire/cursor.h"
@@ -76,10 +77,10 @@ once_find(struct broker *b, struct topic *t, const struct dfb_id *id)
 }
 
 void
-once_add(struct broker *b, const struct queue *q, const struct dfb_id *id, uint64_t offset)
+once_add(struct broker *b, struct topic *t, const struct dfb_id *id, uint32_t queue,
+    uint64_t offset)
 {
-	struct topic *t = q->topic;
-	struct known k = { .id = *id, .topic = t->id, .queue = q->index,
+	struct known k = { .id = *id, .topic = t->id, .queue = queue,
 		.offset = offset, .at = b->wall, .batch = b->last_batch + 1 };
 
 	recent_add(b, &k);

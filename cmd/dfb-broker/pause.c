@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "broker.h"
 #include "call.h"
+#include "disk.h"
 #include "limits.h"
 
 #define WHY_SIZE 256

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 #include "wire/record.h"
 

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "limits.h"
 
 #define PRODUCERS_MAX 1000000

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "broker.h"
+#include "disk.h"
 #include "gray.h"
 #include "lane.h"
 #include "limits.h"
@@ -18,13 +19,20 @@
 const char *
 broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 {
-	static char why[128];
-
 	*wait_ms = 1000;
 	if (t->set.sends_paused_ms != 0)
 		return PAUSED;
 	if (b->draining || b->stopping)
 		return "the broker is draining";
+	return broker_lacks_room(b, t, wait_ms);
+}
+
+const char *
+broker_lacks_room(struct broker *b, const struct topic *t, uint32_t *wait_ms)
+{
+	static char why[128];
+
+	*wait_ms = 1000;
 	if (t->set.durability == DFB_MEMORY) {
 		if (b->memory_used <= MEMORY_MAX)
 			return NULL;
@@ -51,8 +59,17 @@ check(const struct topic *t, const struct dfb_record *r, bool once, char *why, s
 		    "%u", r->body_len, t->name, t->set.max_body);
 		return DFB_BADINPUT;
 	}
-	if ((r->flags & (DFB_R_CALL | DFB_R_DUE)) != 0) {
-		snprintf(why, size, "calls and scheduled messages cannot be put");
+	if ((r->flags & DFB_R_CALL) != 0) {
+		snprintf(why, size, "calls cannot be put");
+		return DFB_BADINPUT;
+	}
+	if ((r->flags & DFB_R_DUE) != 0 && t->set.durability == DFB_MEMORY) {
+		snprintf(why, size, "topic '%s' is in memory, which does not schedule: "
+		    "send to a durable one", t->name);
+		return DFB_BADINPUT;
+	}
+	if ((r->flags & DFB_R_DUE) != 0 && r->expires != 0 && r->expires <= r->due) {
+		snprintf(why, size, "it expires before it is due");
 		return DFB_BADINPUT;
 	}
 	if (r->headers_len != 0 && !dfb_headers_valid(r->headers, r->headers_len)) {
@@ -86,7 +103,7 @@ gray_says_no(struct broker *b, struct stream *st, uint64_t seq, const struct dfb
     bool once)
 {
 	struct topic *t = st->producer->topic;
-	const struct gray *r = TAILQ_EMPTY(&t->gray) ||
+	const struct gray *r = TAILQ_EMPTY(&t->gray) || rec->due > b->wall || /* when it is due */
 	    (once && once_find(b, t, &rec->id) != NULL) ? NULL : gray_refuses(t, rec);
 
 	if (r != NULL)
@@ -103,16 +120,27 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 	bool once = (r->flags & DFB_PUT_ONCE) != 0;
 	uint64_t seq = r->seq;
 	enum dfb_status status;
+	unsigned scheduled = 0;
 	char why[256];
 
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
 		if (gray_says_no(b, st, seq, &rec, once))
 			return false;
-		if ((status = check(st->producer->topic, &rec, once, why, sizeof why)) !=
-		    DFB_OK) {
+		status = check(st->producer->topic, &rec, once, why, sizeof why);
+		if (status == DFB_OK && rec.due > b->wall && ++scheduled > TIMERS_ATOMIC_MAX) {
+			status = DFB_BADINPUT;
+			snprintf(why, sizeof why, "at most %u scheduled messages can be "
+			    "stored as one", TIMERS_ATOMIC_MAX);
+		}
+		if (status != DFB_OK) {
 			stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
 			return false;
 		}
+	}
+	if (scheduled != 0 && !timers_may_change(b)) {
+		stream_refuse(b, st, st->producer->taken + 1, DFB_REFUSE_STREAM, DFB_AGAIN,
+		    5, "the disk is behind");
+		return false;
 	}
 	return true;
 }
@@ -149,7 +177,8 @@ all_admitted(struct broker *b, struct session *s, struct stream *st,
 	bool may = true;
 
 	while (may && dfb_record_next(&p, end, &rec) == 1)
-		may = breaker_choose(b, queue_choose(t, &rec), &rec, &no) != NULL;
+		may = rec.due > b->wall ||
+		    breaker_choose(b, queue_choose(t, &rec), &rec, &no) != NULL;
 	if (may && t->limited)
 		may = flow_take(b, s, t, r->count, r->records.len, &no);
 	if (!may)
@@ -179,7 +208,8 @@ taken(struct broker *b, struct stream *st)
 	if (t->set.durability != DFB_COMMIT) {
 		/* Taken is confirmed, unless the disk falls behind: then storing is
 		 * what slows the sender down. */
-		if (t->set.durability == DFB_MEMORY || b->pending_bytes < PENDING_SOFT) {
+		if ((t->set.durability == DFB_MEMORY || b->pending_bytes < PENDING_SOFT) &&
+		    p->scheduled <= p->committed) {
 			p->committed = p->taken;
 			stream_confirm_later(b, st);
 		}
@@ -199,29 +229,62 @@ tell_known(struct broker *b, struct stream *st, uint64_t seq, const struct known
 	    .known = { .stream = st->handle, .seq = seq, .queue = k->queue,
 	    .offset = k->offset } });
 	/* Confirmed behind the first one, if that is on its way. */
-	if (st->producer->topic->set.durability == DFB_COMMIT)
+	if (k->queue == KNOWN_SCHEDULED)
+		st->producer->scheduled = seq;
+	if (k->queue == KNOWN_SCHEDULED || st->producer->topic->set.durability == DFB_COMMIT)
 		commit_batch(b, true);
 }
 
-/* Append a record; false: not now, and that was told. */
+/* Where a record goes: *q, or NULL: it waits until it is due.  false: refused, and told. */
+static bool
+place(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *r,
+    bool atomic, struct queue **q)
+{
+	struct topic *t = st->producer->topic;
+	struct refusal no = { .wait_ms = 5, .why = "the disk is behind" };
+
+	*q = NULL;
+	if (r->due > b->wall) {
+		if (atomic || (timers_may_change(b) && (!t->limited ||
+		    flow_take(b, st->session, t, 1, r->size, &no))))
+			return true;
+	} else {
+		*q = queue_choose(t, r);
+		if (put_is_plain(*q) || (*q = atomic ? admitted(b, *q, r) :
+		    put_place(b, st->session, *q, r, &no)) != NULL)
+			return true;
+	}
+	stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, "%s", no.why);
+	return false;
+}
+
+/* One record, into a queue (its offset there) or until it is due.  -1: no memory. */
+static int
+store(struct broker *b, struct producer *pr, uint64_t seq, struct queue *q,
+    const struct dfb_record *r, const uint8_t *rec, uint64_t *offset)
+{
+	if (q == NULL) {
+		pr->scheduled = seq;
+		return timer_put(b, pr->topic, r, rec);
+	}
+	*offset = queue_append(b, q, rec, r->size,
+	    (r->flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN, NULL);
+	return *offset == UINT64_MAX ? -1 : 0;
+}
+
+/* Append a record, or schedule it; false: not now, and that was told. */
 static bool
 append(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec,
     const uint8_t *bytes, uint8_t flags)
 {
+	struct topic *t = st->producer->topic;
 	bool atomic = (flags & DFB_PUT_ATOMIC) != 0;
-	struct queue *q = queue_choose(st->producer->topic, rec);
-	struct refusal no;
-	uint64_t offset;
+	uint64_t offset = rec->due;
+	struct queue *q;
 
-	if (!put_is_plain(q) && (q = atomic ? admitted(b, q, rec) :
-	    put_place(b, st->session, q, rec, &no)) == NULL) {
-		stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, no.wait_ms, "%s",
-		    no.why);
+	if (!place(b, st, seq, rec, atomic, &q))
 		return false;
-	}
-	offset = queue_append(b, q, bytes, rec->size,
-	    (rec->flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN, NULL);
-	if (offset == UINT64_MAX) {
+	if (store(b, st->producer, seq, q, rec, bytes, &offset) == -1) {
 		/* A frame that must be all or nothing cannot stop half-way. */
 		if (atomic)
 			fail_stop(b, "no memory for messages");
@@ -230,7 +293,7 @@ append(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_recor
 		return false;
 	}
 	if ((flags & DFB_PUT_ONCE) != 0)
-		once_add(b, q, &rec->id, offset);
+		once_add(b, t, &rec->id, q != NULL ? q->index : KNOWN_SCHEDULED, offset);
 	b->n.puts++;
 	return true;
 }

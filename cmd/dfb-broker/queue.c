@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "broker.h"
+#include "disk.h"
 #include "limits.h"
 
 /* Blocks kept in memory behind the commit, for consumers that keep up. */

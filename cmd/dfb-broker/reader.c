@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "disk.h"
 #include "store/store.h"
 #include "wire/record.h"
 

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "broker.h"
+#include "disk.h"
 
 #define RING_MIN 1024
 #define RING_MAX 16384 /* it is larger only while rows are not stored */

@@ -12,6 +12,7 @@
 #include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "disk.h"
 #include "gray.h"
 #include "lane.h"
 #include "letters.h"

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "broker.h"
 #include "call.h"
+#include "disk.h"
 #include "net/loop.h"
 
 /* A peer whose queue is full is waited for; one that takes nothing while so much is

@@ -4,6 +4,7 @@
 
 #include "asked.h"
 #include "broker.h"
+#include "disk.h"
 #include "lane.h"
 
 #define CLOCK_STEP_MS 5 /* the coarse clock may be behind by that much */

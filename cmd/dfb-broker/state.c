@@ -21,4 +21,10 @@ broker_init(struct broker *b)
 	STAILQ_INIT(&b->sweeps);
 	RB_INIT(&b->asked);
 	TAILQ_INIT(&b->asked_over);
+	RB_INIT(&b->timers.near);
+	RB_INIT(&b->timers.gone);
+	STAILQ_INIT(&b->timers.fresh);
+	STAILQ_INIT(&b->timers.going);
+	STAILQ_INIT(&b->timers.dirty);
+	STAILQ_INIT(&b->timers.reads);
 }

@@ -33,6 +33,9 @@ admin_stats(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 		{ "breaker_refused", b->n.breaker_refused },
 		{ "flow_refused", b->n.flow_refused },
 		{ "unlistened", b->unlistened },
+		{ "scheduled", b->timers.count }, { "scheduled_total", b->n.scheduled },
+		{ "scheduled_in_memory", b->timers.nnear }, { "fired", b->n.fired },
+		{ "cancelled", b->n.cancelled },
 		{ "commits", b->n.commits }, { "committed_blocks", b->n.committed_blocks },
 		{ "committed_bytes", b->n.committed_bytes },
 		{ "pending_bytes", b->pending_bytes }, { "cache_bytes", b->cache_used },
@@ -75,6 +78,7 @@ admin_drain(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 			for (uint32_t i = 0; i < t->nqueues && !group_is_internal(g); i++)
 				left += queue_count(t->queues[i], g->cursors[i]->low,
 				    t->queues[i]->next);
-	return json_pack("{s:s, s:b, s:I, s:I}", "broker", b->cf.name, "draining",
-	    b->draining, "left", (json_int_t)left, "calls", (json_int_t)b->live_calls);
+	return json_pack("{s:s, s:b, s:I, s:I, s:I}", "broker", b->cf.name, "draining",
+	    b->draining, "left", (json_int_t)left, "calls", (json_int_t)b->live_calls,
+	    "scheduled", (json_int_t)b->timers.count);
 }

@@ -9,6 +9,7 @@
 #include "base/worker.h"
 #include "broker.h"
 #include "call.h"
+#include "disk.h"
 #include "limits.h"
 #include "net/loop.h"
 
@@ -176,6 +177,8 @@ before_sleep(void *arg)
 	struct broker *b = arg;
 
 	tick(b);
+	if (b->timers.wake)
+		timers_turn(b);
 	commit_if_due(b);
 	if (!TAILQ_EMPTY(&b->crowded))
 		once_room(b);
@@ -242,6 +245,7 @@ switch_run(struct broker *b)
 		return -1;
 	dfb_loop_before_sleep(b->loop, before_sleep, b);
 	upkeep_start(b);
+	timers_load(b);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "asked.h"
 #include "broker.h"
+#include "disk.h"
 #include "gray.h"
 #include "lane.h"
 #include "limits.h"
@@ -209,6 +210,7 @@ topic_delete(struct broker *b, struct topic *t)
 	asked_end_all(b, t);
 	delete_rows(b, t);
 	ids_remove_all(b, t);
+	timers_forget_topic(b, t);
 	RB_REMOVE(topic_tree, &b->topics, t);
 	b->ntopics--;
 	b->by_id[t->id] = NULL;

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "disk.h"
+#include "expiry.h"
 #include "lane.h"
 #include "limits.h"
 #include "net/loop.h"
@@ -40,7 +42,7 @@ queue_of(struct broker *b, uint64_t id)
 	return t != NULL ? topic_queue(t, id & 0xffff) : NULL;
 }
 
-struct question {
+struct asking {
 	struct broker *b;
 	uint64_t last_ms;
 };
@@ -49,7 +51,7 @@ struct question {
 static int
 is_needed(void *arg, uint64_t id, uint64_t next)
 {
-	struct question *a = arg;
+	struct asking *a = arg;
 	struct queue *q = queue_of(a->b, id);
 	struct group *g;
 	bool consumed = false;
@@ -141,7 +143,7 @@ drop_segment(struct broker *b)
 	size_t n = b->dropping ? 0 : dfb_store_segments(b->store, seg, SEGMENTS);
 
 	for (size_t i = 0; i < n && i < SEGMENTS; i++) {
-		struct question a = { b, seg[i].last_ms };
+		struct asking a = { b, seg[i].last_ms };
 		struct drop *d;
 		if (seg[i].current ||
 		    dfb_store_segment_queues(b->store, seg[i].number, is_needed, &a) != 0)
@@ -218,6 +220,8 @@ done(struct dfb_job *job)
 	breaker_watch(b);
 	flow_keep(b);
 	watch_turn(b);
+	expiry_log(b);
+	b->timers.wake = true; /* the clock may have been set */
 	dfb_loop_timer(b->loop, &b->keep, b->cf.keep_ms);
 }
 

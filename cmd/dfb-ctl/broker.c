@@ -208,6 +208,9 @@ drain(struct ctl *c)
 		ctl_print_json(json_incref(j));
 	else if (j != NULL && !c->wait && !c->undo)
 		progress(b.list[0].name, ctl_int(j, "left"), ctl_int(j, "calls"));
+	if (j != NULL && !c->undo && ctl_int(j, "scheduled") != 0)
+		log_warnx("broker '%s': %" JSON_INTEGER_FORMAT " messages stay scheduled: it "
+		    "must run when they are due", b.list[0].name, ctl_int(j, "scheduled"));
 	json_decref(j);
 	ctl_brokers_release(&b);
 }

@@ -103,6 +103,8 @@ view(struct look *l, const struct dfb_msg *m)
 	    (unsigned long long)m->offset, dfb_format_when(m->born_ms, when), id);
 	if (rc == 0 && m->expires_ms != 0)
 		rc = dfb_buf_addf(b, "  expires=%s", dfb_format_when(m->expires_ms, when));
+	if (rc == 0 && m->due_ms != 0)
+		rc = dfb_buf_addf(b, "  due=%s", dfb_format_when(m->due_ms, when));
 	if (rc == 0 && m->is_call)
 		rc = dfb_buf_addf(b, "  call");
 	if (rc == 0 && m->possible_duplicate)

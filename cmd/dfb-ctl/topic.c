@@ -202,7 +202,7 @@ static void
 print_list(const json_t *topics)
 {
 	struct ctl_table t = { .heads = "TOPIC BROKERS >QUEUES >MESSAGES >LAG >GROUPS "
-	    ">CONSUMERS >IN >OUT >DEAD" };
+	    ">CONSUMERS >SCHEDULED >IN >OUT >DEAD" };
 	size_t i;
 	json_t *e;
 
@@ -214,6 +214,7 @@ print_list(const json_t *topics)
 		ctl_cell_int(&t, ctl_int(e, "lag"));
 		ctl_cell_int(&t, ctl_int(e, "groups"));
 		ctl_cell_int(&t, ctl_int(e, "consumers"));
+		ctl_cell_int(&t, ctl_int(e, "scheduled"));
 		ctl_cell_int(&t, ctl_int(e, "in"));
 		ctl_cell_int(&t, ctl_int(e, "out"));
 		ctl_cell_int(&t, ctl_int(e, "dead_letters"));

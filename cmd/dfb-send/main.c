@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "base/parse.h"
 #include "client/client.h"
 #include "common/tool.h"
 #include "dfb-send/send.h"
@@ -14,13 +15,18 @@
 #include "net/sock.h"
 
 #define LETTER_NO_WAIT 901
-#define LETTER_ONCE 902
+#define LETTER_AT 902
+#define LETTER_DELAY 903
+#define LETTER_ONCE 904
 #define LETTER_FAILOVER 910
 #define WINDOW_MAX 10000000
+#define TIME_MAX (UINT64_C(36500) * 86400000)
 
 static const struct dfb_opt table[] = {
 	DFB_MSGOPT_OPTIONS,
 	{ 't', "ttl", "TIME", "not delivered after this time" },
+	{ LETTER_AT, "at", "TIME", "deliver then, like 2026-01-31T12:00:00Z" },
+	{ LETTER_DELAY, "delay", "TIME", "deliver so long after sending" },
 	{ 'w', "window", "N", "messages in flight at most (16384)" },
 	{ 'A', "all-or-nothing", NULL, "all messages are stored, or none" },
 	DFB_FRAMING_OPTIONS,
@@ -49,6 +55,26 @@ set_framing(struct args *a, const struct dfb_opts *o, int framing)
 	if (a->framing != -1 && a->framing != framing)
 		dfb_usage(o, "give one of -0, -L, -r and -J");
 	a->framing = framing;
+}
+
+static void
+set_due(struct send *s, const struct dfb_opts *o)
+{
+	if (dfb_parse_when(o->arg, &s->due_ms) == -1)
+		dfb_usage(o, "--at takes a time like 2026-01-31T12:00:00Z or @1767225600, "
+		    "not '%s'", o->arg);
+	if (s->delay_ms != 0)
+		dfb_usage(o, "give --at or --delay, not both");
+}
+
+static void
+set_delay(struct send *s, const struct dfb_opts *o)
+{
+	s->delay_ms = dfb_opt_duration(o);
+	if (s->delay_ms > TIME_MAX)
+		dfb_usage(o, "--delay takes at most 36500d");
+	if (s->due_ms != 0)
+		dfb_usage(o, "give --at or --delay, not both");
 }
 
 static void
@@ -85,6 +111,12 @@ options(struct args *a, struct send *s, struct dfb_opts *o, int argc, char **arg
 		case LETTER_FAILOVER:
 			if ((a->producer.failover_ms = dfb_opt_duration(o)) == 0)
 				a->producer.failover_ms = UINT64_MAX;
+			break;
+		case LETTER_AT:
+			set_due(s, o);
+			break;
+		case LETTER_DELAY:
+			set_delay(s, o);
 			break;
 		default:
 			set_framing(a, o, dfb_framing_of_letter(c));
@@ -127,8 +159,12 @@ on_known(void *arg, uint64_t n, uint32_t queue, uint64_t offset)
 	struct send *s = arg;
 
 	s->known++;
-	log_debug("message %llu: already stored, queue %u offset %llu",
-	    (unsigned long long)n, queue, (unsigned long long)offset);
+	if (queue == UINT32_MAX)
+		log_debug("message %llu: already scheduled for %llu", (unsigned long long)n,
+		    (unsigned long long)offset);
+	else
+		log_debug("message %llu: already stored, queue %u offset %llu",
+		    (unsigned long long)n, queue, (unsigned long long)offset);
 }
 
 /* The first signal winds up, the second ends. */

@@ -16,6 +16,21 @@ spoilt(const struct send *s)
 	return (s->one || s->atomic) && s->report.status != DFB_OK;
 }
 
+/* Lifetimes begin when a message may be delivered. */
+static void
+set_times(const struct send *s, struct dfb_msg *m)
+{
+	uint64_t now;
+
+	if (s->ttl_ms == 0 && s->delay_ms == 0 && s->due_ms == 0)
+		return;
+	now = dfb_wall_ms();
+	if (m->due_ms == 0)
+		m->due_ms = s->delay_ms != 0 ? now + s->delay_ms : s->due_ms;
+	if (s->ttl_ms != 0 && m->expires_ms == 0)
+		m->expires_ms = (m->due_ms > now ? m->due_ms : now) + s->ttl_ms;
+}
+
 static void
 put(struct send *s, struct dfb_msg *m)
 {
@@ -37,8 +52,7 @@ put(struct send *s, struct dfb_msg *m)
 		dfb_report_current(&s->report, DFB_BADINPUT, "no id, but --once goes by it");
 		return;
 	}
-	if (s->ttl_ms != 0 && m->expires_ms == 0)
-		m->expires_ms = dfb_wall_ms() + s->ttl_ms;
+	set_times(s, m);
 	if (dfb_report_taken(&s->report, dfb_producer_taken(s->producer) + 1) == -1) {
 		dfb_report_current(&s->report, DFB_OSERR, strerror(errno));
 		return;

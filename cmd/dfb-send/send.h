@@ -18,6 +18,8 @@ struct send {
 	struct dfb_msgopt options;
 	struct dfb_report report;
 	uint64_t ttl_ms;         /* 0: never expires */
+	uint64_t due_ms;         /* of messages that say nothing; 0: at once */
+	uint64_t delay_ms;       /* the same, from when each is sent */
 	bool one;                /* a second message is an error */
 	bool atomic;             /* all or none */
 	bool once;               /* each message has an id to be known by */

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define KEEP_MAX ((size_t)4 << 20) /* of a buffer that was needed once */
+
 struct dfb_batch {
 	struct batch_op *ops;
 	size_t n, cap;
@@ -33,6 +35,8 @@ dfb_batch_clear(struct dfb_batch *b)
 {
 	b->n = 0;
 	b->bytes.len = 0;
+	if (b->bytes.cap > KEEP_MAX)
+		dfb_buf_release(&b->bytes);
 }
 
 bool

@@ -25,8 +25,10 @@
 #define SMALL_LOG_FILE_BYTES (4u << 20)
 #define SMALL_LOG_BUFFER_BYTES (1u << 20)
 
-/* A batch of some thousand rows locks as many pages. */
-#define LOCKS_MAX 20000
+/* A batch of some thousand rows locks as many pages.  The table of locks grows as needed;
+ * what it is searched with is made for so many at once, and takes memory. */
+#define LOCKS_MAX 100000
+#define LOCKS 20000
 
 static const char *
 remedy(int err)
@@ -173,6 +175,7 @@ configure(DB_ENV *env, size_t cache, bool small)
 	    (e = env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1)) != 0 ||
 	    (e = env->set_lk_max_locks(env, LOCKS_MAX)) != 0 ||
 	    (e = env->set_lk_max_objects(env, LOCKS_MAX)) != 0 ||
+	    (e = env->set_lk_tablesize(env, LOCKS)) != 0 ||
 	    /* The reader, which has written nothing, is the one to try again. */
 	    (e = env->set_lk_detect(env, DB_LOCK_MINWRITE)) != 0)
 		return e;

@@ -4,7 +4,7 @@
  * bytes.  The only code that includes <db.h>.
  *
  * Threads: dfb_store_commit and the segment functions that say so are for one thread
- * (the commit thread); dfb_store_read, _get, _keys, _seek, _space and _flush for any
+ * (the commit thread); dfb_store_read, _get, _keys, _rows, _seek, _space and _flush for any
  * thread at the same time; _checkpoint for the housekeeper's.  A thread of the store's own
  * writes pages soon after they are filled, and checkpoints, so that recovery stays short.
  * Any error that is not named as an answer here is fatal for the owner: log, refuse, exit
@@ -68,6 +68,15 @@ int dfb_store_get(struct dfb_store *, int table, const void *key, size_t klen,
 int dfb_store_keys(struct dfb_store *, int table, const void *from, size_t flen,
     size_t max, int (*fn)(void *arg, const void *key, size_t klen), void *arg);
 
+/*
+ * As dfb_store_scan, from a key on (the first at or after it), and beside commits, for any thread:
+ * fn may take its time and may use the store.  It sees all that was committed before the
+ * call; of what is committed meanwhile, any part.
+ */
+int dfb_store_rows(struct dfb_store *, int table, const void *key, size_t klen,
+    int (*fn)(void *arg, const void *key, size_t klen, const void *val, size_t vlen),
+    void *arg);
+
 /* ---- batches: what is committed together ---- */
 
 struct dfb_batch;
@@ -75,7 +84,7 @@ struct dfb_batch;
 struct dfb_batch *dfb_batch_new(void); /* NULL with errno */
 void dfb_batch_free(struct dfb_batch *); /* not the blocks; NULL is fine */
 
-/* Empty it for reuse; memory is kept. */
+/* Empty it for reuse; memory is kept, unless it is much. */
 void dfb_batch_clear(struct dfb_batch *);
 bool dfb_batch_is_empty(const struct dfb_batch *);
 

@@ -11,7 +11,7 @@ void
 dfb_record_from(struct dfb_record *r, const struct dfb_msg *m)
 {
 	*r = (struct dfb_record){ .id = m->id, .born = m->born_ms,
-		.expires = m->expires_ms,
+		.expires = m->expires_ms, .due = m->due_ms,
 		.key = m->key, .key_len = m->key_len,
 		.headers = m->headers, .headers_len = m->headers_len,
 		.body = m->body, .body_len = m->body_len };
@@ -19,6 +19,8 @@ dfb_record_from(struct dfb_record *r, const struct dfb_msg *m)
 		r->flags |= DFB_R_BORN;
 	if (m->expires_ms != 0)
 		r->flags |= DFB_R_EXPIRES;
+	if (m->due_ms != 0)
+		r->flags |= DFB_R_DUE;
 	if (m->key_len != 0)
 		r->flags |= DFB_R_KEY;
 	if (m->headers_len != 0)
@@ -31,6 +33,7 @@ dfb_record_to(const struct dfb_record *r, struct dfb_msg *m)
 	m->id = r->id;
 	m->born_ms = r->born;
 	m->expires_ms = r->expires;
+	m->due_ms = r->due;
 	m->key = r->key;
 	m->key_len = r->key_len;
 	m->headers = r->headers;

@@ -97,6 +97,7 @@ WRAP(int, dfb_store_extent, void) { return 0; }
 WRAP(int, dfb_store_seek, void) { return 0; }
 WRAP(int, dfb_store_get, void) { return 0; }
 WRAP(int, dfb_store_keys, void) { return 0; }
+WRAP(int, dfb_store_rows, void) { return 0; }
 WRAP(size_t, dfb_store_segments, void) { return 0; }
 WRAP(int, dfb_store_checkpoint, void) { return 0; }
 WRAP(int, dfb_store_space, const struct dfb_store *s, uint64_t *left, uint64_t *total)
@@ -242,6 +243,22 @@ check_asked(struct broker *b)
 }
 
 static void
+check_timers(struct timers *ts)
+{
+	size_t n = 0, bytes = 0;
+	struct timer *t;
+
+	RB_FOREACH(t, timer_tree, &ts->near) {
+		need(t->near && !t->gone && !timer_key_after(&t->key, &ts->horizon));
+		n++;
+		bytes += t->len;
+	}
+	need(n == ts->nnear && bytes == ts->near_bytes);
+	RB_FOREACH(t, timer_tree, &ts->gone)
+		need(t->gone && !t->near);
+}
+
+static void
 check(struct broker *b)
 {
 	struct session *s;
@@ -261,6 +278,7 @@ check(struct broker *b)
 	for (uint32_t i = b->free_call; b->ncalls != 0 && i != UINT32_MAX; unused++)
 		i = b->calls[i]->next_free;
 	need(unused + calls == b->ncalls);
+	check_timers(&b->timers);
 }
 
 /* ---- a life ---- */
@@ -383,6 +401,8 @@ end(struct broker *b)
 	    b->held_put_bytes == 0 && TAILQ_EMPTY(&b->crowded));
 	need(TAILQ_EMPTY(&b->graves) && TAILQ_EMPTY(&b->cache) && b->nproducers == 0);
 	need(b->live_calls == 0 && b->cache_used == 0 && b->memory_used == 0);
+	need(b->timers.count == 0 && b->timers.nnear == 0 && b->timers.nfresh == 0);
+	need(STAILQ_EMPTY(&b->timers.going) && STAILQ_EMPTY(&b->timers.reads));
 }
 
 int

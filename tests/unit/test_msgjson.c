@@ -19,6 +19,7 @@ assert_same(const struct dfb_msg *a, const struct dfb_msg *b)
 	assert_memory_equal(a->id.b, b->id.b, sizeof a->id.b);
 	assert_int_equal(a->born_ms, b->born_ms);
 	assert_int_equal(a->expires_ms, b->expires_ms);
+	assert_int_equal(a->due_ms, b->due_ms);
 	assert_int_equal(a->key_len, b->key_len);
 	if (a->key_len != 0)
 		assert_memory_equal(a->key, b->key, a->key_len);
@@ -85,6 +86,8 @@ random_round_trips(void **state)
 			m.born_ms = (uint64_t)random() * 1000;
 		if (random() % 2)
 			m.expires_ms = (uint64_t)random() * 1000;
+		if (random() % 2)
+			m.due_ms = (uint64_t)random() * 1000;
 		back_and_forth(&m);
 	}
 }
