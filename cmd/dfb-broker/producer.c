@@ -105,8 +105,6 @@ handle_produce(struct broker *b, struct session *s, const struct dfb_proto *m)
 	struct stream *st;
 	struct refusal no;
 	unsigned n = 0;
-	uint32_t wait_ms;
-	const char *busy;
 	char why[300];
 
 	if (t == NULL) {
@@ -130,11 +128,6 @@ handle_produce(struct broker *b, struct session *s, const struct dfb_proto *m)
 	want.id = r->producer;
 	want.topic = t;
 	p = RB_FIND(producer_tree, &b->producers, &want);
-	/* One that was here before may have to learn what was confirmed. */
-	if (p == NULL && (busy = broker_refuses(b, t, &wait_ms)) != NULL) {
-		refuse(b, s, r->stream, 0, DFB_REFUSE_STREAM, DFB_AGAIN, wait_ms, busy);
-		return;
-	}
 	if (p != NULL && p->finished) { /* it is back before it was forgotten */
 		p->finished = false;
 		commit_dirty_producer(b, p);

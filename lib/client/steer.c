@@ -16,7 +16,8 @@
 
 #define HOPS 2 /* a message goes to so many other brokers before it waits */
 
-enum bad { BAD_LAST = 1, BAD_AVOIDED = 2, BAD_FAILING = 4, BAD_DRAINING = 8, BAD_LOST = 16 };
+enum bad { BAD_LAST = 1, BAD_AVOIDED = 2, BAD_FAILING = 4, BAD_DRAINING = 8, BAD_LOST = 16,
+	BAD_GONE = 32 };
 
 /* How good a stream's broker is; 0 is best. */
 static unsigned
@@ -31,7 +32,7 @@ badness(const struct dfb_stream *s)
 		bad |= BAD_FAILING;
 	if (dfb_avoided(p->dfb, r))
 		bad |= BAD_AVOIDED | (s == p->last ? BAD_LAST : 0);
-	return bad;
+	return s->gone ? bad | BAD_GONE : bad;
 }
 
 /* The best broker for messages without a key; of equal ones each producer has its own. */
@@ -303,6 +304,8 @@ fail_over(struct dfb_stream *s)
 	    s->route.broker, time, dfb_stream_in_doubt(s) ? ", as possible duplicates" : "");
 	dfb_avoid(p->dfb, &s->route, true);
 	refresh(p);
+	s->gone = true; /* even if it could not be noted */
+	s->bad_since = dfb_client_now();
 	if (p->home == s)
 		p->home = best(p);
 	redistribute(s);
