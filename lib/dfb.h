@@ -89,8 +89,13 @@ bool dfb_headers_next(const void *headers, size_t len, size_t *at,
 
 /* Text form of an id: 36 characters and NUL.  _parse: 0, or -1 if text is none. */
 #define DFB_ID_TEXT 37
+#define DFB_ID_NAME_MAX 64
 void dfb_id_format(const struct dfb_id *, char text[DFB_ID_TEXT]);
 int dfb_id_parse(const char *text, struct dfb_id *);
+
+/* The id that a name of 1 to 64 bytes stands for: of the text form of an id that id, else a
+ * version 8 UUID made from a hash of the name, always the same.  0, or -1: too long, empty. */
+int dfb_id_of(const char *name, struct dfb_id *);
 
 /* ---- a client ---------------------------------------------------------- */
 
@@ -151,6 +156,11 @@ struct dfb_producer_config {
 	                          for ever */
 	bool atomic;           /* all messages up to a flush are stored or none;
 	                          they must fit in one frame (dfb(7), LIMITS) */
+	bool once;             /* a message whose id the topic knows (dfb(7), IDS) is
+	                          confirmed and not stored again */
+	/* Message n (once): it was stored before, there; or (queue UINT32_MAX) it was
+	 * scheduled, for `offset`, Unix ms.  May be NULL. */
+	void (*known)(void *arg, uint64_t n, uint32_t queue, uint64_t offset);
 	/* Message n (1 for the first put) will not be stored. */
 	void (*failed)(void *arg, uint64_t n, enum dfb_status, const char *why);
 	void *arg;
@@ -278,6 +288,18 @@ void dfb_caller_close(struct dfb_caller *);
  * dfb_producer_put(): fn will not run.
  */
 enum dfb_status dfb_caller_start(struct dfb_caller *, const struct dfb_msg *,
+    uint64_t timeout_ms, dfb_answer_fn *fn, void *arg);
+
+/*
+ * The same for a call that is handled once for its id (not zero; dfb(7), IDS), however
+ * often and by whomever it is made: each caller has the one answer.
+ */
+enum dfb_status dfb_caller_start_once(struct dfb_caller *, const struct dfb_msg *,
+    uint64_t timeout_ms, dfb_answer_fn *fn, void *arg);
+
+/* Ask for the answer of such a call that was made before: waits for its end; DFB_NOBODY:
+ * no broker of the destination knows the id. */
+enum dfb_status dfb_caller_collect(struct dfb_caller *, const struct dfb_id *,
     uint64_t timeout_ms, dfb_answer_fn *fn, void *arg);
 
 /*

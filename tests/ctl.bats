@@ -71,11 +71,11 @@ start_second() {
 
 @test "topic create: senders find it at once; options reach the broker" {
 	run_status 0 dfb-ctl topic create A10-x --queues 3 --durability async \
-	    --max-body 64k --retention 7d --retries 5 --backoff 250ms,2s,1m
+	    --max-body 64k --retention 7d --dedup 1h --retries 5 --backoff 250ms,2s,1m
 	run_status 0 dfb-send -m hello A10-x
-	assert_eq '{"durability":"async","queues_min":3,"queues_max":3,"grow_ms":0,"shrink_ms":0,"max_body":65536,"retries":5,"retention_ms":604800000,"backoff_ms":[250,2000,60000]}' \
+	assert_eq '{"durability":"async","queues_min":3,"queues_max":3,"grow_ms":0,"shrink_ms":0,"max_body":65536,"retries":5,"retention_ms":604800000,"dedup_ms":3600000,"backoff_ms":[250,2000,60000]}' \
 	    "$(json '.per_broker[0].settings | {durability, queues_min, queues_max, grow_ms,
-	    shrink_ms, max_body, retries, retention_ms, backoff_ms} | tojson' dfb-ctl topic show A10-x -J)"
+	    shrink_ms, max_body, retries, retention_ms, dedup_ms, backoff_ms} | tojson' dfb-ctl topic show A10-x -J)"
 	assert_eq 'A10-y b1 true' \
 	    "$(json '.[] | "\(.topic) \(.broker) \(.created)"' dfb-ctl --json topic create A10-y)"
 }

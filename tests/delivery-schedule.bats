@@ -160,8 +160,9 @@ ids() { dfb-ctl timer list --json "$@" | jq -r '.[].id'; }
 @test "one id, scheduled twice: both go; the others of the topic stay" {
 	dfb-ctl topic create A10-x
 	id=00000000-0000-4000-8000-000000000001
-	dfb-send --delay 1h -i $id -m one A10-x
-	dfb-send --delay 2h -i $id -m two A10-x
+	# (-i would have the second known by it.)
+	dfb-send --delay 1h -J -m "{\"id\":\"$id\"}" A10-x
+	dfb-send --delay 2h -J -m "{\"id\":\"$id\"}" A10-x
 	dfb-send --delay 2h -i 00000000-0000-4000-8000-000000000002 -m three A10-x
 	assert_eq 2 "$(dfb-ctl timer cancel --json A10-x $id | jq '.[].cancelled')"
 	assert_eq 1 "$(scheduled A10-x)"

@@ -126,7 +126,9 @@ b" "$(sort got)"
 	run_status 64 dfb-send -t never A10-x
 	run_status 64 dfb-send -H novalue A10-x
 	run_status 64 dfb-send -H 'bad name=x' A10-x
-	run_status 64 dfb-send -i 17 A10-x
+	run_status 64 dfb-send -i '' A10-x
+	run_status 64 dfb-send -i $(printf %065d 1) A10-x
+	run_status 64 dfb-send --once A10-x
 	run_status 64 dfb-send -k "$(head -c 256 /dev/zero | tr '\0' k)" A10-x
 	run_status 64 dfb-send -R nowhere A10-x
 	run_status 64 dfb-send -n nonsense A10-x

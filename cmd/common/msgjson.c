@@ -190,8 +190,8 @@ take_value(struct reading *r, enum field f)
 	case ID:
 		if (take_string(r, "id", &text, &len) == -1)
 			return -1;
-		return len != DFB_ID_TEXT - 1 || dfb_id_parse(text, &m->id) == -1 ?
-		    complain(r, "\"id\" must be a UUID") : 0;
+		return strlen(text) != len || dfb_id_of(text, &m->id) == -1 ?
+		    complain(r, "\"id\" must be a UUID, or a text of 1 to 64 bytes") : 0;
 	case BORN:
 		return take_number(r, "born", MS_MAX, &m->born_ms);
 	case EXPIRES:

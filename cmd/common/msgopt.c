@@ -61,10 +61,9 @@ dfb_msgopt_option(struct dfb_msgopt *o, const struct dfb_opts *opts, int letter)
 		add_header(o, opts);
 		return true;
 	case 'i':
-		if (dfb_id_parse(opts->arg, &o->base.id) == -1 ||
-		    dfb_id_is_zero(&o->base.id))
-			dfb_usage(opts, "-i takes a UUID as uuidgen(1) makes them, "
-			    "not '%s'", opts->arg);
+		if (dfb_id_of(opts->arg, &o->base.id) == -1)
+			dfb_usage(opts, "-i takes a UUID, or any text of 1 to %d bytes",
+			    DFB_ID_NAME_MAX);
 		o->has_id = true;
 		return true;
 	default:

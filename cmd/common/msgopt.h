@@ -14,7 +14,7 @@ struct dfb_opts;
 #define DFB_MSGOPT_OPTIONS \
 	{ 'k', "key", "KEY", "messages with the same key keep their order" }, \
 	{ 'H', "header", "NAME=VALUE", "add a header; can be repeated" }, \
-	{ 'i', "id", "UUID", "the id of the one message that is sent" }
+	{ 'i', "id", "ID", "the id of the one message: a second one with it is none" }
 
 struct dfb_msgopt {
 	struct dfb_msg base;  /* key, headers, id */

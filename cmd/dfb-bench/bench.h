@@ -39,7 +39,7 @@ struct options {
 	uint64_t warmup;         /* and before them */
 	uint64_t duration_ns;    /* 0: no limit */
 	uint64_t rate;           /* per second; 0: as fast as confirms come */
-	bool json, delete, no_server;
+	bool json, delete, no_server, once;
 };
 
 /* Begins the body of each message of `both`. */

@@ -21,7 +21,7 @@
 
 const char *const bench_modes[] = { "send", "recv", "both", "call", NULL };
 
-enum { RATE = 1000, WARMUP, KEYS, CREDIT, CREATE, QUEUES, DELETE, NO_SERVER };
+enum { RATE = 1000, WARMUP, KEYS, CREDIT, CREATE, QUEUES, DELETE, NO_SERVER, ONCE };
 
 static const struct dfb_opt table[] = {
 	{ 'c', "clients", "N", "independent clients, a thread each (1)" },
@@ -33,6 +33,7 @@ static const struct dfb_opt table[] = {
 	{ WARMUP, "warmup", "N", "messages before, not measured (1 %; recv: 0)" },
 	{ KEYS, "keys", "N", "messages have one of N keys" },
 	{ 'H', "header", "NAME=VALUE", "messages have this header (may be repeated)" },
+	{ ONCE, "once", NULL, "send, both: each message once, by its id" },
 	{ 'g', "group", "NAME", "recv, both: receive as this group (a fresh one)" },
 	{ CREDIT, "credit", "N", "messages that a receiver holds at most (1000)" },
 	{ CREATE, "create", "HOW", "create the topic first: commit, async or memory" },
@@ -102,6 +103,7 @@ set(struct options *o, struct given *g, const struct dfb_opts *opts, int letter)
 	case QUEUES: o->queues = (uint32_t)dfb_opt_count(opts, 1, 1023); break;
 	case DELETE: o->delete = true; break;
 	case NO_SERVER: o->no_server = true; break;
+	case ONCE: o->once = true; break;
 	case 'J': o->json = true; break;
 	}
 }
@@ -140,6 +142,8 @@ refuse(const struct options *o, const struct given *g, const struct dfb_opts *op
 		what = "--group";
 	if (!receives && g->credit)
 		what = "--credit";
+	if (o->once && (o->mode == BENCH_RECV || o->mode == BENCH_CALL))
+		what = "--once";
 	if (o->mode != BENCH_CALL && o->no_server)
 		what = "--no-server";
 	if (what != NULL)

@@ -55,7 +55,7 @@ send_open(struct client *c)
 {
 	const struct options *o = c->bench->opt;
 	struct dfb_producer_config config = { .dest = o->topic, .window = o->window,
-		.window_bytes = (size_t)o->window * (o->size + 256),
+		.window_bytes = (size_t)o->window * (o->size + 256), .once = o->once,
 		.failed = on_failed };
 	struct sender *s = calloc(1, sizeof *s);
 	uint64_t cap = 1;

@@ -38,7 +38,8 @@ describe(struct broker *b, struct group *g)
 		    "region", u->session->region, "label", u->label,
 		    "queues", (json_int_t)u->queues,
 		    "out", (json_int_t)u->out, "credit", (json_int_t)u->credit));
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+	    "s:o, s:o}",
 	    "group", g->name, "topic", t->name, "broker", b->cf.name,
 	    "broadcast", g->broadcast, "stored", g->kept,
 	    "paused_ms", (json_int_t)g->paused_ms,

@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/timer.h"
+#include "dfb-broker/ids.h"
 #include "timer.h"
 #include "net/sock.h"
 #include "store/block.h"
@@ -23,16 +24,14 @@
 #include "wire/words.h"
 
 struct batch_job;
+struct held_put;
+struct sweep;
 struct dfb_conn;
 struct dfb_loop;
 struct dfb_record;
 struct dfb_store;
 struct dfb_worker;
 struct json_t;
-
-/* Tables of the store, in the order of their names in main.c. */
-enum table { T_META, T_TOPICS, T_QUEUES, T_GROUPS, T_OFFSETS, T_PRODUCERS, T_LETTERS,
-	T_TIMERS, T_TIMER_IDS, T_TIMER_COUNTS };
 
 /* ---- topics and queues ---- */
 
@@ -45,6 +44,7 @@ struct settings {
 	uint32_t max_body;
 	uint32_t retries;              /* deliveries before the dead letters */
 	uint64_t retention_ms;
+	uint64_t dedup_ms;             /* ids are known for so long; 0: there are none */
 	uint64_t backoff_ms[BACKOFFS]; /* 0 ends; the last repeats */
 	uint64_t max_depth;            /* undelivered messages of a queue; 0: any */
 	uint64_t rate, rate_bytes;     /* taken per second ...; 0: any */
@@ -151,6 +151,7 @@ struct topic {
 	uint64_t settled_at;     /* mono ms; queues do not change before */
 	uint32_t before;         /* queues of it at brokers before this one, by name */
 	bool watched;            /* looked up at the name servers */
+	struct ids sent, called; /* ids of messages, of calls */
 	bool dead;               /* deleted; freed when no job refers to it */
 	uint64_t in, out, expired, orphaned, dead_letters;
 	uint64_t scheduled;        /* messages that are not due yet */
@@ -265,26 +266,19 @@ struct stream {
 	struct producer *producer;
 	uint64_t confirmed;        /* last number told */
 	bool refused;              /* told; until the next number comes */
+	struct look *look;         /* for ids of its first frame that waits */
+	STAILQ_HEAD(, held_put) waiting; /* frames */
+	size_t waiting_bytes;
+	bool crowded;              /* they wait for room in a batch */
 	bool confirm;              /* in the broker's list of streams to confirm */
 	TAILQ_ENTRY(stream) in_session;
 	STAILQ_ENTRY(stream) confirm_link;
+	TAILQ_ENTRY(stream) crowded_link;
 };
 TAILQ_HEAD(stream_list, stream);
 
-/* ---- calls ---- */
+/* ---- calls (call.h) ---- */
 
-struct call {
-	uint64_t handle;           /* 0: free */
-	uint64_t number;           /* the caller's own */
-	struct session *caller;
-	struct queue *q;
-	uint64_t offset, expires;
-	bool taken;                /* a consumer has or had it */
-	struct dfb_timer timer;
-	RB_ENTRY(call) node;
-	TAILQ_ENTRY(call) in_session;
-	uint32_t slot, next_free;
-};
 TAILQ_HEAD(call_list, call);
 
 /* ---- sessions ---- */
@@ -337,7 +331,7 @@ struct counters {
 	    deliveries, acks, nacks, stale_acks, calls, answers, late_replies,
 	    expired, orphaned, commits, committed_blocks, committed_bytes,
 	    dead_letters, dropped_segments, breaker_refused, breaker_opened,
-	    flow_refused, scheduled, fired, cancelled;
+	    flow_refused, known, lookups, ids_removed, scheduled, fired, cancelled;
 };
 
 struct broker {
@@ -378,6 +372,7 @@ struct broker {
 	STAILQ_HEAD(, queue) dirty_queues;
 	STAILQ_HEAD(, producer) dirty_producers;
 	STAILQ_HEAD(, stream) confirms;
+	struct stream_list crowded;
 	struct producer_tree producers;
 	size_t nproducers;
 
@@ -395,8 +390,18 @@ struct broker {
 	size_t pending_bytes;      /* in blocks not stored yet ... */
 	size_t flying_bytes;       /* ... and of these, in a batch that is under way */
 	unsigned batches;          /* under way */
-	uint64_t last_batch;
+	uint64_t last_batch, done_batch; /* that was begun, that is stored */
+	size_t batch_ids;          /* rows of ids in the pending one */
 	struct dfb_timer flush;
+
+	struct recent recent;
+	struct look_list looks;
+	RB_HEAD(asked_tree, asked) asked;
+	TAILQ_HEAD(, asked) asked_over;
+	size_t asked_bytes;        /* requests and replies of them */
+	STAILQ_HEAD(, sweep) sweeps; /* buckets to remove */
+	bool sweeping;
+	size_t filter_bytes, held_put_bytes;
 
 	struct dfb_timer keep, renew;
 	bool keeping, dropping;
@@ -545,19 +550,6 @@ void retry_or_bury(struct broker *, struct cursor *, uint64_t offset, const char
 
 /* dead.c */
 void dead_letter(struct broker *, struct cursor *, uint64_t offset, const char *why);
-
-/* call.c */
-RB_PROTOTYPE(call_tree, call, node, call_cmp)
-int call_cmp(struct call *, struct call *);
-void handle_call(struct broker *, struct session *, const struct dfb_proto *);
-void handle_reply(struct broker *, struct session *, const struct dfb_proto *);
-struct call *call_by_handle(struct broker *, uint64_t handle);
-struct call *call_at(struct queue *, uint64_t offset);
-void call_end(struct broker *, struct call *, enum dfb_status, const char *why);
-void call_acked(struct broker *, struct queue *, uint64_t from, uint64_t to);
-void call_abandon(struct broker *, struct topic *); /* those that nobody can take */
-void call_forget(struct broker *, struct call *);   /* its caller is gone */
-void call_send_answers(struct broker *);
 
 /* peek.c */
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);

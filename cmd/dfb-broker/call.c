@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/endian.h>
 
+#include "asked.h"
 #include "broker.h"
 #include "disk.h"
 #include "gray.h"
@@ -19,6 +20,8 @@
 #define CALLS_MAX (1u << 20)
 #define NO_SLOT UINT32_MAX
 #define ANSWERS_FULL ((size_t)256 << 10)
+#define ASKED_MAX ((size_t)64 << 20)
+#define BATCH_CALLS 8192 /* rows of calls with ids in a batch: each locks a page */
 #define DEADLINE_MAX_MS (UINT64_C(4) * 3600 * 1000)
 
 int
@@ -44,8 +47,8 @@ send_answers(struct broker *b, struct session *s)
 		dfb_buf_release(&s->answers);
 }
 
-static void
-answer(struct broker *b, struct session *s, const struct dfb_m_outcome *o)
+void
+call_answer(struct broker *b, struct session *s, const struct dfb_m_outcome *o)
 {
 	b->n.answers++;
 	if (dfb_outcome_add(&s->answers, o) == -1)
@@ -62,7 +65,7 @@ static void
 refuse(struct broker *b, struct session *s, uint64_t number, enum dfb_status status,
     const char *why)
 {
-	answer(b, s, &(struct dfb_m_outcome){ .call = number,
+	call_answer(b, s, &(struct dfb_m_outcome){ .call = number,
 	    .status = (uint16_t)status, .reason = dfb_str(why) });
 }
 
@@ -80,7 +83,9 @@ call_send_answers(struct broker *b)
 
 /* ---- the table ---- */
 
-static struct call *
+static void expired(struct dfb_timer *, void *);
+
+struct call *
 call_new(struct broker *b)
 {
 	struct call *c;
@@ -105,6 +110,11 @@ call_new(struct broker *b)
 	c = b->calls[b->free_call];
 	b->free_call = c->next_free;
 	c->handle = (uint64_t)++b->call_generation << 32 | c->slot;
+	c->caller = NULL;
+	c->q = NULL;
+	c->asked = NULL;
+	c->taken = c->held = false;
+	c->timer = (struct dfb_timer){ .fn = expired, .arg = b };
 	b->live_calls++;
 	return c;
 }
@@ -114,7 +124,8 @@ call_by_handle(struct broker *b, uint64_t handle)
 {
 	uint32_t slot = (uint32_t)handle;
 
-	if (slot >= b->ncalls || b->calls[slot]->handle != handle || handle == 0)
+	if (slot >= b->ncalls || b->calls[slot]->handle != handle || handle == 0 ||
+	    b->calls[slot]->q == NULL)
 		return NULL;
 	return b->calls[slot];
 }
@@ -127,12 +138,16 @@ call_at(struct queue *q, uint64_t offset)
 	return RB_FIND(call_tree, &q->calls, &want);
 }
 
-static void
+void
 call_free(struct broker *b, struct call *c)
 {
 	dfb_loop_timer_stop(b->loop, &c->timer);
-	RB_REMOVE(call_tree, &c->q->calls, c);
-	TAILQ_REMOVE(&c->caller->calls, c, in_session);
+	if (c->q != NULL)
+		RB_REMOVE(call_tree, &c->q->calls, c);
+	else
+		TAILQ_REMOVE(&c->asked->waiters, c, in_asked);
+	if (c->caller != NULL)
+		TAILQ_REMOVE(&c->caller->calls, c, in_session);
 	c->handle = 0;
 	c->caller = NULL;
 	c->next_free = b->free_call;
@@ -140,12 +155,24 @@ call_free(struct broker *b, struct call *c)
 	b->live_calls--;
 }
 
+static void
+end(struct broker *b, struct call *c, struct dfb_m_outcome *o)
+{
+	if (c->q != NULL && c->asked != NULL) {
+		o->call = 0;
+		asked_end(b, c, o);
+		return;
+	}
+	o->call = c->number;
+	call_answer(b, c->caller, o);
+	call_free(b, c);
+}
+
 void
 call_end(struct broker *b, struct call *c, enum dfb_status status, const char *why)
 {
-	answer(b, c->caller, &(struct dfb_m_outcome){ .call = c->number,
-	    .status = (uint16_t)status, .taken = c->taken, .reason = dfb_str(why) });
-	call_free(b, c);
+	end(b, c, &(struct dfb_m_outcome){ .status = (uint16_t)status, .taken = c->taken,
+	    .reason = dfb_str(why) });
 }
 
 void
@@ -183,20 +210,32 @@ call_abandon(struct broker *b, struct topic *t)
 	}
 }
 
-/* ---- frames ---- */
+/* ---- deadlines ---- */
 
 static void
 expired(struct dfb_timer *t, void *arg)
 {
 	struct call *c = (struct call *)((char *)t - offsetof(struct call, timer));
 
+	if (c->asked != NULL && c->q == NULL)
+		c->taken = c->asked->run != NULL ? c->asked->run->taken :
+		    c->asked->state == ASKED_ENDED;
+	else if (c->asked != NULL && c->taken)
+		return; /* somebody may ask for its end later */
 	call_end(arg, c, DFB_TIMEOUT, c->taken ? "the consumer did not reply in time" :
 	    "no consumer took the call in time");
 }
 
-/* Why a topic cannot take calls; NULL when it can. */
-static const char *
-cannot_serve(struct broker *b, struct topic *t, enum dfb_status *status)
+void
+call_arm(struct broker *b, struct call *c)
+{
+	dfb_loop_timer(b->loop, &c->timer, c->expires > b->wall ? c->expires - b->wall : 0);
+}
+
+/* ---- frames ---- */
+
+const char *
+call_cannot_serve(struct broker *b, struct topic *t, enum dfb_status *status)
 {
 	const char *busy;
 	uint32_t wait_ms;
@@ -216,55 +255,112 @@ cannot_serve(struct broker *b, struct topic *t, enum dfb_status *status)
 	return b->live_calls >= CALLS_MAX ? "too many calls are waiting" : NULL;
 }
 
-static void
-start(struct broker *b, struct session *s, struct topic *t, const struct dfb_record *r,
-    const uint8_t *bytes)
+struct queue *
+call_queue(struct broker *b, const struct session *s, struct topic *t,
+    const struct dfb_record *r, enum dfb_status *status, char *why, size_t size)
 {
 	const struct gray *rule = TAILQ_EMPTY(&t->gray) ? NULL : gray_refuses(t, r);
 	struct refusal no;
 	struct queue *q;
-	struct call *c;
+
+	*status = DFB_AGAIN;
+	if (rule != NULL) {
+		snprintf(why, size, GRAY_NOBODY, rule->label);
+		return NULL;
+	}
+	if ((q = put_place(b, s, queue_choose(t, r), r, &no)) == NULL) {
+		snprintf(why, size, "%s", no.why);
+		return NULL;
+	}
+	if (!queue_is_served(q)) {
+		*status = DFB_NOBODY;
+		snprintf(why, size, "no consumer serves it");
+		return NULL;
+	}
+	return q;
+}
+
+/* A call without an id. */
+static void
+start(struct broker *b, struct session *s, struct topic *t, const struct dfb_record *r,
+    const uint8_t *bytes)
+{
+	char why[256];
+	enum dfb_status status;
+	struct queue *q = call_queue(b, s, t, r, &status, why, sizeof why);
+	struct call *c = q != NULL ? call_new(b) : NULL;
 	uint8_t *where;
 
-	if (r->body_len > t->set.max_body) {
-		char why[256];
-		snprintf(why, sizeof why, "a body of %zu bytes is too large: topic '%s' "
-		    "takes %u", r->body_len, t->name, t->set.max_body);
-		refuse(b, s, r->call, DFB_BADINPUT, why);
-	} else if (r->expires <= b->wall || r->expires > b->wall + DEADLINE_MAX_MS)
-		refuse(b, s, r->call, r->expires <= b->wall ? DFB_TIMEOUT : DFB_BADINPUT,
-		    r->expires <= b->wall ? "expired on the way" :
-		    "a call may take at most 4 hours");
+	if (c == NULL) {
+		refuse(b, s, r->call, q == NULL ? status : DFB_AGAIN,
+		    q == NULL ? why : "too many calls are waiting");
+		return;
+	}
+	c->q = q;
+	c->number = r->call;
+	c->expires = r->expires;
+	c->caller = s;
+	c->offset = queue_append(b, c->q, bytes, r->size, APPEND_CALL, &where);
+	if (c->offset == UINT64_MAX)
+		fail_stop(b, "no memory for a call");
+	be64enc(where + r->call_at, c->handle);
+	RB_INSERT(call_tree, &c->q->calls, c);
+	TAILQ_INSERT_TAIL(&s->calls, c, in_session);
+	call_arm(b, c);
+	queue_wake(b, c->q);
+	b->n.calls++;
+}
+
+/* Ask for an id: with a record, or for what is known of it. */
+static void
+ask(struct broker *b, struct session *s, struct topic *t, const struct dfb_record *r,
+    const uint8_t *bytes)
+{
+	struct call *c = NULL;
+
+	if (t == NULL || t->name[0] == '%')
+		refuse(b, s, r->call, DFB_NOBODY, "no such topic on this broker");
+	else if (t->set.dedup_ms == 0)
+		refuse(b, s, r->call, DFB_BADINPUT, "the topic does not remember ids "
+		    "(dedup_ms is 0)");
+	else if (b->asked_bytes > ASKED_MAX || b->batch_ids > BATCH_CALLS ||
+	    (c = call_new(b)) == NULL)
+		refuse(b, s, r->call, DFB_AGAIN, "too many calls are waiting");
+	if (c == NULL)
+		return;
+	c->number = r->call;
+	c->expires = r->expires;
+	c->caller = s;
+	TAILQ_INSERT_TAIL(&s->calls, c, in_session);
+	call_arm(b, c);
+	asked_ask(b, t, &r->id, c, bytes, r->size);
+}
+
+/* What is wrong with a call: DFB_OK, or a status and why. */
+static enum dfb_status
+check(struct broker *b, const struct topic *t, const struct dfb_record *r, char *why,
+    size_t size)
+{
+	const char *text = NULL;
+	enum dfb_status status = DFB_BADINPUT;
+
+	if (t != NULL && r->body_len > t->set.max_body) {
+		snprintf(why, size, "a body of %zu bytes is too large: topic '%s' takes %u",
+		    r->body_len, t->name, t->set.max_body);
+		return DFB_BADINPUT;
+	}
+	if (r->expires <= b->wall) {
+		status = DFB_TIMEOUT;
+		text = "expired on the way";
+	} else if (r->expires > b->wall + DEADLINE_MAX_MS)
+		text = "a call may take at most 4 hours";
 	else if ((r->headers_len != 0 && !dfb_headers_valid(r->headers, r->headers_len)) ||
 	    (r->flags & DFB_R_DUE) != 0)
-		refuse(b, s, r->call, DFB_BADINPUT, "malformed headers, or scheduled");
-	else if (rule != NULL) {
-		char why[256];
-		snprintf(why, sizeof why, GRAY_NOBODY, rule->label);
-		refuse(b, s, r->call, DFB_AGAIN, why);
-	} else if ((q = put_place(b, s, queue_choose(t, r), r, &no)) == NULL)
-		refuse(b, s, r->call, DFB_AGAIN, no.why);
-	else if (!queue_is_served(q))
-		refuse(b, s, r->call, DFB_NOBODY, "no consumer serves it");
-	else if ((c = call_new(b)) == NULL)
-		refuse(b, s, r->call, DFB_AGAIN, "too many calls are waiting");
-	else {
-		c->q = q;
-		c->number = r->call;
-		c->expires = r->expires;
-		c->caller = s;
-		c->taken = false;
-		c->timer = (struct dfb_timer){ .fn = expired, .arg = b };
-		c->offset = queue_append(b, c->q, bytes, r->size, APPEND_CALL, &where);
-		if (c->offset == UINT64_MAX)
-			fail_stop(b, "no memory for a call");
-		be64enc(where + r->call_at, c->handle);
-		RB_INSERT(call_tree, &c->q->calls, c);
-		TAILQ_INSERT_TAIL(&s->calls, c, in_session);
-		dfb_loop_timer(b->loop, &c->timer, r->expires - b->wall);
-		queue_wake(b, c->q);
-		b->n.calls++;
-	}
+		text = "malformed headers, or scheduled";
+	if (text == NULL)
+		return DFB_OK;
+	snprintf(why, size, "%s", text);
+	return status;
 }
 
 void
@@ -274,15 +370,23 @@ handle_call(struct broker *b, struct session *s, const struct dfb_proto *m)
 	const uint8_t *p = r->records.p, *end = p + r->records.len;
 	struct topic *t = topic_find(b, r->topic);
 	enum dfb_status status;
-	const char *cannot = cannot_serve(b, t, &status);
+	const char *cannot = call_cannot_serve(b, t, &status);
+	bool once = (r->flags & DFB_CALL_ONCE) != 0;
 	struct dfb_record rec;
+	enum dfb_status wrong;
+	char why[256];
 	int rc;
 
 	while ((rc = dfb_record_next(&p, end, &rec)) == 1) {
 		if ((rec.flags & DFB_R_CALL) == 0 || (rec.flags & DFB_R_EXPIRES) == 0)
 			break;
-		if (cannot != NULL)
+		/* One that ended has its answer also when nobody serves any more. */
+		if (cannot != NULL && !once)
 			refuse(b, s, rec.call, status, cannot);
+		else if ((wrong = check(b, t, &rec, why, sizeof why)) != DFB_OK)
+			refuse(b, s, rec.call, wrong, why);
+		else if (once)
+			ask(b, s, t, &rec, p - rec.size);
 		else
 			start(b, s, t, &rec, p - rec.size);
 	}
@@ -291,6 +395,19 @@ handle_call(struct broker *b, struct session *s, const struct dfb_proto *m)
 		session_error(b, s, m->req, DFB_PROTO, "malformed call");
 		session_kill(b, s);
 	}
+}
+
+void
+handle_collect(struct broker *b, struct session *s, const struct dfb_proto *m)
+{
+	const struct dfb_m_collect *r = &m->collect;
+	struct dfb_record rec = { .id = r->id, .call = r->call, .expires = r->expires };
+
+	if (r->expires <= b->wall || r->expires > b->wall + DEADLINE_MAX_MS)
+		refuse(b, s, r->call, r->expires <= b->wall ? DFB_TIMEOUT : DFB_BADINPUT,
+		    "expired on the way, or a deadline in more than 4 hours");
+	else
+		ask(b, s, topic_find(b, r->topic), &rec, NULL);
 }
 
 void
@@ -306,13 +423,12 @@ handle_reply(struct broker *b, struct session *s, const struct dfb_proto *m)
 			b->n.late_replies++;
 			continue;
 		}
-		o.call = c->number;
+		c->taken = true;
 		o.taken = 1;
 		if (o.headers.len != 0 && (o.headers.len > DFB_HEADERS_MAX ||
 		    !dfb_headers_valid(o.headers.p, o.headers.len)))
 			o.headers = (struct dfb_blob){ NULL, 0 };
-		answer(b, c->caller, &o);
-		call_free(b, c);
+		end(b, c, &o);
 	}
 	if (rc == -1) {
 		b->n.malformed++;

@@ -286,6 +286,7 @@ finish(struct batch_job *j)
 	struct broker *b = j->b;
 
 	b->batches--;
+	b->done_batch = j->number;
 	b->n.commits++;
 	b->n.committed_blocks += j->nblocks;
 	b->n.committed_bytes += j->bytes;
@@ -380,6 +381,7 @@ take(struct broker *b, bool sync)
 	j->timers = timers_gather(b, j->batch);
 	b->pending = NULL;
 	j->number = ++b->last_batch;
+	b->batch_ids = 0;
 	j->sync = sync;
 	j->bytes = b->pending_bytes - b->flying_bytes;
 	b->flying_bytes = b->pending_bytes;

@@ -1,6 +1,7 @@
 /* Delivery: the hot path out. */
 #include <string.h>
 
+#include "asked.h"
 #include "broker.h"
 #include "disk.h"
 #include "expiry.h"
@@ -150,7 +151,7 @@ send_run(struct broker *b, struct cursor *c, uint64_t offset, uint32_t count,
 /* Whether a record must not be delivered: expired, a call that ended, or another group's. */
 static bool
 is_over(struct broker *b, const struct cursor *c, const struct dfb_block *blk,
-    const struct dfb_record *r)
+    const struct dfb_record *r, bool again)
 {
 	struct topic *t = c->q->topic;
 
@@ -171,6 +172,8 @@ is_over(struct broker *b, const struct cursor *c, const struct dfb_block *blk,
 			b->n.orphaned++;
 			return true;
 		}
+		if (call->asked != NULL && asked_is_over(b, call, again))
+			return true;
 		call->taken = true;
 	}
 	return false;
@@ -187,7 +190,7 @@ send_special(struct broker *b, struct cursor *c, uint64_t n, uint32_t tries)
 	struct dfb_record r;
 
 	for (; n > 0 && dfb_record_next(&p, end, &r) == 1; n--, o++) {
-		if (!is_over(b, c, blk, &r))
+		if (!is_over(b, c, blk, &r, o < c->high))
 			continue;
 		if (o > first)
 			send_run(b, c, first, (uint32_t)(o - first), tries, run,
@@ -260,7 +263,7 @@ send_again(struct broker *b, struct cursor *c, struct retry *r, struct dfb_block
 
 	for (uint64_t o = blk->base; dfb_record_next(&p, end, &rec) == 1; o++)
 		if (o == r->offset) {
-			if (is_over(b, c, blk, &rec)) {
+			if (is_over(b, c, blk, &rec, true)) {
 				cursor_settle(b, c, o, o + 1);
 				return;
 			}

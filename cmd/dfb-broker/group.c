@@ -5,6 +5,7 @@
 #include <sys/endian.h>
 
 #include "base/log.h"
+#include "asked.h"
 #include "broker.h"
 #include "disk.h"
 #include "lane.h"
@@ -385,8 +386,10 @@ sub_free(struct broker *b, struct sub *u, bool planned)
 			c->heir = NULL;
 		if (c->owner != u)
 			continue;
-		if (planned)
+		if (planned) {
 			forget_tries(c);
+			asked_given_back(c->q, c->low, c->pos);
+		}
 		else
 			g->redelivered += c->out;
 		cursor_take_back(b, c);

@@ -6,6 +6,8 @@
 
 /* put.c */
 void handle_put(struct broker *, struct session *, const struct dfb_proto *);
+/* Take a frame; false: it has to wait.  looked: what is not among recent ids is new. */
+bool put_take(struct broker *, struct stream *, const struct dfb_m_put *, bool looked);
 /* Why the broker takes no messages for a topic now; NULL: it does. */
 const char *broker_refuses(struct broker *, const struct topic *, uint32_t *wait_ms);
 /* The same, only for want of room: also what was taken before may have to wait. */

@@ -287,7 +287,8 @@ load_all(struct broker *b)
 	    dfb_store_scan(s, T_OFFSETS, load_offset, &l) != 0 ||
 	    dfb_store_scan(s, T_LETTERS, load_letters, &l) != 0 ||
 	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0 ||
-	    dfb_store_scan(s, T_TIMER_COUNTS, load_count, &l) != 0)
+	    dfb_store_scan(s, T_TIMER_COUNTS, load_count, &l) != 0 ||
+	    ids_load(b, T_IDS) != 0 || ids_load(b, T_CALLS) != 0)
 		return -1;
 	pass_gaps(b);
 	b->timers.run++;

@@ -39,7 +39,7 @@ static const struct dfb_opt options[] = {
 };
 
 static const char *const tables[] = { "meta", "topics", "queues", "groups", "offsets",
-	"producers", "letters", "timers", "timer_ids", "timer_counts", NULL };
+	"producers", "letters", "timers", "timer_ids", "timer_counts", "ids", "calls", NULL };
 
 /* Static: its tables live as long as the process. */
 static struct broker broker;
@@ -196,6 +196,7 @@ release(struct broker *b, struct dfb_daemon *d, int status)
 		topic_free(b, t);
 	}
 	topic_bury(b);
+	recent_free(b);
 	dfb_sock_close(b->sock, 500);
 	dfb_net_free(b->net);
 	if (dfb_store_close(b->store) == -1 && status == DFB_OK)

@@ -8,6 +8,7 @@
 #include "admin.h"
 #include "base/log.h"
 #include "broker.h"
+#include "call.h"
 #include "disk.h"
 #include "limits.h"
 

@@ -68,6 +68,7 @@ stream_free(struct broker *b, struct stream *st)
 		st->producer->stream = NULL;
 	if (st->confirm)
 		STAILQ_REMOVE(&b->confirms, st, stream, confirm_link);
+	once_forget(b, st);
 	TAILQ_REMOVE(&st->session->streams, st, in_session);
 	free(st);
 }
@@ -157,6 +158,7 @@ handle_produce(struct broker *b, struct session *s, const struct dfb_proto *m)
 		p->taken = p->committed = r->next - 1;
 	*st = (struct stream){ .session = s, .handle = r->stream, .producer = p,
 		.confirmed = p->committed };
+	STAILQ_INIT(&st->waiting);
 	TAILQ_INSERT_TAIL(&s->streams, st, in_session);
 	session_send(b, s, &(struct dfb_proto){ .type = DFB_M_PRODUCING, .req = m->req,
 	    .producing = { .stream = r->stream, .committed = p->committed,

@@ -52,7 +52,7 @@ broker_lacks_room(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 
 /* What is wrong with a record for this topic: DFB_OK, or a status and why. */
 static enum dfb_status
-check(const struct topic *t, const struct dfb_record *r, char *why, size_t size)
+check(const struct topic *t, const struct dfb_record *r, bool once, char *why, size_t size)
 {
 	if (r->body_len > t->set.max_body) {
 		snprintf(why, size, "a body of %zu bytes is too large: topic '%s' takes "
@@ -76,6 +76,11 @@ check(const struct topic *t, const struct dfb_record *r, char *why, size_t size)
 		snprintf(why, size, "malformed headers");
 		return DFB_BADINPUT;
 	}
+	if (once && t->set.dedup_ms == 0) {
+		snprintf(why, size, "topic '%s' does not remember ids (dedup_ms is 0)",
+		    t->name);
+		return DFB_BADINPUT;
+	}
 	return DFB_OK;
 }
 
@@ -94,11 +99,12 @@ well_formed(const struct dfb_m_put *r)
 
 /* Refused now by a gray rule, and told. */
 static bool
-gray_says_no(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec)
+gray_says_no(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec,
+    bool once)
 {
-	const struct gray *r = TAILQ_EMPTY(&st->producer->topic->gray) ||
-	    rec->due > b->wall ? NULL : /* its lane is chosen when it is due */
-	    gray_refuses(st->producer->topic, rec);
+	struct topic *t = st->producer->topic;
+	const struct gray *r = TAILQ_EMPTY(&t->gray) || rec->due > b->wall || /* when it is due */
+	    (once && once_find(b, t, &rec->id) != NULL) ? NULL : gray_refuses(t, rec);
 
 	if (r != NULL)
 		stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 200, GRAY_NOBODY,
@@ -111,15 +117,16 @@ all_acceptable(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 {
 	const uint8_t *p = r->records.p, *end = p + r->records.len;
 	struct dfb_record rec;
+	bool once = (r->flags & DFB_PUT_ONCE) != 0;
 	uint64_t seq = r->seq;
 	enum dfb_status status;
 	unsigned scheduled = 0;
 	char why[256];
 
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
-		if (gray_says_no(b, st, seq, &rec))
+		if (gray_says_no(b, st, seq, &rec, once))
 			return false;
-		status = check(st->producer->topic, &rec, why, sizeof why);
+		status = check(st->producer->topic, &rec, once, why, sizeof why);
 		if (status == DFB_OK && rec.due > b->wall && ++scheduled > TIMERS_ATOMIC_MAX) {
 			status = DFB_BADINPUT;
 			snprintf(why, sizeof why, "at most %u scheduled messages can be "
@@ -213,6 +220,21 @@ taken(struct broker *b, struct stream *st)
 		commit_dirty_producer(b, p);
 }
 
+/* A record whose id is known is not stored again. */
+static void
+tell_known(struct broker *b, struct stream *st, uint64_t seq, const struct known *k)
+{
+	b->n.known++;
+	session_send(b, st->session, &(struct dfb_proto){ .type = DFB_M_KNOWN,
+	    .known = { .stream = st->handle, .seq = seq, .queue = k->queue,
+	    .offset = k->offset } });
+	/* Confirmed behind the first one, if that is on its way. */
+	if (k->queue == KNOWN_SCHEDULED)
+		st->producer->scheduled = seq;
+	if (k->queue == KNOWN_SCHEDULED || st->producer->topic->set.durability == DFB_COMMIT)
+		commit_batch(b, true);
+}
+
 /* Where a record goes: *q, or NULL: it waits until it is due.  false: refused, and told. */
 static bool
 place(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *r,
@@ -236,18 +258,114 @@ place(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record
 	return false;
 }
 
-/* One record, into a queue or until it is due.  -1: no memory. */
+/* One record, into a queue (its offset there) or until it is due.  -1: no memory. */
 static int
 store(struct broker *b, struct producer *pr, uint64_t seq, struct queue *q,
-    const struct dfb_record *r, const uint8_t *rec)
+    const struct dfb_record *r, const uint8_t *rec, uint64_t *offset)
 {
 	if (q == NULL) {
 		pr->scheduled = seq;
 		return timer_put(b, pr->topic, r, rec);
 	}
-	return queue_append(b, q, rec, r->size,
-	    (r->flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN, NULL) ==
-	    UINT64_MAX ? -1 : 0;
+	*offset = queue_append(b, q, rec, r->size,
+	    (r->flags & DFB_R_EXPIRES) != 0 ? APPEND_EXPIRES : APPEND_PLAIN, NULL);
+	return *offset == UINT64_MAX ? -1 : 0;
+}
+
+/* Append a record, or schedule it; false: not now, and that was told. */
+static bool
+append(struct broker *b, struct stream *st, uint64_t seq, const struct dfb_record *rec,
+    const uint8_t *bytes, uint8_t flags)
+{
+	struct topic *t = st->producer->topic;
+	bool atomic = (flags & DFB_PUT_ATOMIC) != 0;
+	uint64_t offset = rec->due;
+	struct queue *q;
+
+	if (!place(b, st, seq, rec, atomic, &q))
+		return false;
+	if (store(b, st->producer, seq, q, rec, bytes, &offset) == -1) {
+		/* A frame that must be all or nothing cannot stop half-way. */
+		if (atomic)
+			fail_stop(b, "no memory for messages");
+		stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 1000,
+		    "the broker is out of memory");
+		return false;
+	}
+	if ((flags & DFB_PUT_ONCE) != 0)
+		once_add(b, t, &rec->id, q != NULL ? q->index : KNOWN_SCHEDULED, offset);
+	b->n.puts++;
+	return true;
+}
+
+/* Take the records of a frame that may be taken. */
+static void
+take(struct broker *b, struct stream *st, const struct dfb_m_put *r)
+{
+	const uint8_t *p = r->records.p, *end = p + r->records.len;
+	bool any = false, once = (r->flags & DFB_PUT_ONCE) != 0;
+	struct producer *pr = st->producer;
+	enum dfb_status status = DFB_OK;
+	const struct known *k;
+	struct dfb_record rec;
+	uint64_t seq = r->seq;
+	char why[256];
+
+	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
+		if (seq <= pr->taken) {
+			b->n.duplicates++;
+			continue;
+		}
+		if ((status = check(pr->topic, &rec, once, why, sizeof why)) != DFB_OK)
+			break;
+		if ((k = once ? once_find(b, pr->topic, &rec.id) : NULL) != NULL)
+			tell_known(b, st, seq, k);
+		else if (gray_says_no(b, st, seq, &rec, false) ||
+		    !append(b, st, seq, &rec, p - rec.size, r->flags))
+			break;
+		pr->taken = seq;
+		any = true;
+	}
+	if (status != DFB_OK)
+		stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
+	if (any)
+		taken(b, st);
+}
+
+bool
+put_take(struct broker *b, struct stream *st, const struct dfb_m_put *r, bool looked)
+{
+	bool once = (r->flags & DFB_PUT_ONCE) != 0, atomic = (r->flags & DFB_PUT_ATOMIC) != 0;
+	struct producer *pr = st->producer;
+	const char *busy;
+	uint32_t wait_ms;
+
+	if (r->seq > pr->taken + 1)
+		return true; /* something before it was refused, and told */
+	if (r->seq + r->count <= pr->taken + 1) {
+		/* All were taken: a resend. */
+		b->n.duplicates += r->count;
+		if (pr->committed >= r->seq)
+			stream_confirm_later(b, st);
+		return true;
+	}
+	if ((busy = broker_refuses(b, pr->topic, &wait_ms)) != NULL) {
+		stream_refuse(b, st, pr->taken + 1, DFB_REFUSE_STREAM, DFB_AGAIN,
+		    wait_ms, "%s", busy);
+		return true;
+	}
+	if (atomic && !all_acceptable(b, st, r))
+		return true;
+	if (once && r->count > ONCE_FRAME_MAX) {
+		stream_refuse(b, st, r->seq, DFB_REFUSE_MESSAGE, DFB_BADINPUT, 0,
+		    "more than %d messages with ids in a frame", ONCE_FRAME_MAX);
+		return true;
+	}
+	if (once && !once_ready(b, st, r, looked))
+		return false;
+	if (!atomic || all_admitted(b, st->session, st, r))
+		take(b, st, r);
+	return true;
 }
 
 void
@@ -255,68 +373,16 @@ handle_put(struct broker *b, struct session *s, const struct dfb_proto *m)
 {
 	const struct dfb_m_put *r = &m->put;
 	struct stream *st = stream_find(s, r->stream);
-	const uint8_t *p = r->records.p, *end = p + r->records.len;
-	struct producer *pr;
-	struct dfb_record rec;
-	uint64_t seq = r->seq;
-	enum dfb_status status = DFB_OK;
-	const char *busy;
-	uint32_t wait_ms;
-	bool any = false, atomic;
-	struct queue *q;
-	char why[256];
 
 	if (st == NULL)
 		return; /* refused before, or gone with its topic: it was told */
-	pr = st->producer;
-	if (well_formed(r) == -1 || seq == 0) {
+	if (well_formed(r) == -1 || r->seq == 0) {
 		session_error(b, s, m->req, DFB_PROTO, "malformed records");
 		session_kill(b, s);
 		b->n.malformed++;
 		return;
 	}
-	if (seq > pr->taken + 1)
-		return; /* something before it was refused, and told */
-	if (seq + r->count <= pr->taken + 1) {
-		/* All were taken: a resend. */
-		b->n.duplicates += r->count;
-		if (pr->committed >= seq)
-			stream_confirm_later(b, st);
-		return;
-	}
-	if ((busy = broker_refuses(b, pr->topic, &wait_ms)) != NULL) {
-		stream_refuse(b, st, pr->taken + 1, DFB_REFUSE_STREAM, DFB_AGAIN,
-		    wait_ms, "%s", busy);
-		return;
-	}
-	atomic = (r->flags & DFB_PUT_ATOMIC) != 0;
-	if (atomic && (!all_acceptable(b, st, r) || !all_admitted(b, s, st, r)))
-		return;
-	for (; dfb_record_next(&p, end, &rec) == 1; seq++) {
-		if (seq <= pr->taken) {
-			b->n.duplicates++;
-			continue;
-		}
-		if ((status = check(pr->topic, &rec, why, sizeof why)) != DFB_OK)
-			break;
-		if (gray_says_no(b, st, seq, &rec))
-			break;
-		if (!place(b, st, seq, &rec, atomic, &q))
-			break;
-		/* A frame that must be all or nothing cannot stop half-way. */
-		if (store(b, pr, seq, q, &rec, p - rec.size) == -1) {
-			if (atomic)
-				fail_stop(b, "no memory for messages");
-			stream_refuse(b, st, seq, DFB_REFUSE_STREAM, DFB_AGAIN, 1000,
-			    "the broker is out of memory");
-			break;
-		}
-		pr->taken = seq;
-		any = true;
-		b->n.puts++;
-	}
-	if (status != DFB_OK)
-		stream_refuse(b, st, seq, DFB_REFUSE_MESSAGE, status, 0, "%s", why);
-	if (any)
-		taken(b, st);
+	/* What waits keeps its order. */
+	if (!STAILQ_EMPTY(&st->waiting) || !put_take(b, st, r, false))
+		once_hold(b, st, r);
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker.h"
+#include "call.h"
 #include "disk.h"
 #include "net/loop.h"
 

@@ -18,6 +18,7 @@ static const struct {
 	json_int_t max;
 } numbers[] = {
 	{ "retention_ms", offsetof(struct settings, retention_ms), (json_int_t)3650 * 86400000 },
+	{ "dedup_ms", offsetof(struct settings, dedup_ms), (json_int_t)366 * 86400000 },
 	{ "grow_ms", offsetof(struct settings, grow_ms), DELAY_MAX },
 	{ "shrink_ms", offsetof(struct settings, shrink_ms), DELAY_MAX },
 	{ "max_depth", offsetof(struct settings, max_depth), INT64_MAX / 16 },

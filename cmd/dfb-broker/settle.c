@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "asked.h"
 #include "broker.h"
 #include "disk.h"
 #include "lane.h"
@@ -142,6 +143,8 @@ handle_nack(struct broker *b, struct session *s, const struct dfb_proto *m)
 		strlcpy(c->group->last_why, why, sizeof c->group->last_why);
 	u->moved_ms = b->now;
 	b->n.nacks++;
+	if (r->action == DFB_LATER || r->action == DFB_RELEASE)
+		asked_given_back(c->q, r->offset, r->offset + 1);
 	if (ends_call(b, c, r, why))
 		;
 	else if (r->action == DFB_DEAD) {

@@ -16,6 +16,11 @@ broker_init(struct broker *b)
 	STAILQ_INIT(&b->dirty_queues);
 	STAILQ_INIT(&b->dirty_producers);
 	STAILQ_INIT(&b->confirms);
+	TAILQ_INIT(&b->crowded);
+	TAILQ_INIT(&b->looks);
+	STAILQ_INIT(&b->sweeps);
+	RB_INIT(&b->asked);
+	TAILQ_INIT(&b->asked_over);
 	RB_INIT(&b->timers.near);
 	RB_INIT(&b->timers.gone);
 	STAILQ_INIT(&b->timers.fresh);

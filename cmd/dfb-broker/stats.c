@@ -19,6 +19,8 @@ admin_stats(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 		{ "topics", b->ntopics }, { "producers", b->nproducers },
 		{ "frames", b->n.frames }, { "malformed", b->n.malformed },
 		{ "messages_in", b->n.puts }, { "duplicates", b->n.duplicates },
+		{ "known", b->n.known }, { "lookups", b->n.lookups },
+		{ "ids_removed", b->n.ids_removed }, { "filter_bytes", b->filter_bytes },
 		{ "refused", b->n.refused }, { "confirms", b->n.confirms },
 		{ "messages_out", b->n.deliveries }, { "acknowledged", b->n.acks },
 		{ "nacked", b->n.nacks }, { "stale_acks", b->n.stale_acks },

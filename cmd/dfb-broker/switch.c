@@ -8,6 +8,7 @@
 #include "base/opt.h"
 #include "base/worker.h"
 #include "broker.h"
+#include "call.h"
 #include "disk.h"
 #include "limits.h"
 #include "net/loop.h"
@@ -54,6 +55,7 @@ handle(struct broker *b, struct session *s, const struct dfb_proto *m)
 	case DFB_M_PUT: handle_put(b, s, m); break;
 	case DFB_M_ACK: handle_ack(b, s, m); break;
 	case DFB_M_CALL: handle_call(b, s, m); break;
+	case DFB_M_COLLECT: handle_collect(b, s, m); break;
 	case DFB_M_REPLY: handle_reply(b, s, m); break;
 	case DFB_M_NACK: handle_nack(b, s, m); break;
 	case DFB_M_PRODUCE: handle_produce(b, s, m); break;
@@ -178,6 +180,8 @@ before_sleep(void *arg)
 	if (b->timers.wake)
 		timers_turn(b);
 	commit_if_due(b);
+	if (!TAILQ_EMPTY(&b->crowded))
+		once_room(b);
 	if (!TAILQ_EMPTY(&b->ready))
 		deliver_all(b);
 	if (!STAILQ_EMPTY(&b->answering))

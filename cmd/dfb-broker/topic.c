@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/log.h"
+#include "asked.h"
 #include "broker.h"
 #include "disk.h"
 #include "gray.h"
@@ -28,7 +29,7 @@ settings_default(struct settings *s)
 	*s = (struct settings){ .durability = DFB_COMMIT, .queues_min = 1,
 		.queues_max = LANE_QUEUES_MAX,
 		.max_body = DFB_BODY_MAX_DEFAULT, .retries = 3,
-		.retention_ms = UINT64_C(7) * 86400000,
+		.retention_ms = UINT64_C(7) * 86400000, .dedup_ms = 86400000,
 		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 }, .max_depth = 10000 };
 }
 
@@ -99,6 +100,8 @@ topic_new(struct broker *b, const char *name, uint32_t id, const struct settings
 	TAILQ_INIT(&t->lanes);
 	TAILQ_INIT(&t->moves);
 	TAILQ_INIT(&t->gray);
+	ids_init(&t->sent, T_IDS, id);
+	ids_init(&t->called, T_CALLS, id);
 	if ((l = lane_new(t, 0, "")) == NULL || lane_add(b, t, l, queues) == -1 ||
 	    remember_id(b, t) == -1) {
 		topic_free(b, t);
@@ -204,7 +207,9 @@ topic_delete(struct broker *b, struct topic *t)
 	for (uint32_t i = 0; i < t->nqueues; i++)
 		while ((c = RB_MIN(call_tree, &t->queues[i]->calls)) != NULL)
 			call_end(b, c, DFB_NOBODY, "the topic was deleted");
+	asked_end_all(b, t);
 	delete_rows(b, t);
+	ids_remove_all(b, t);
 	timers_forget_topic(b, t);
 	RB_REMOVE(topic_tree, &b->topics, t);
 	b->ntopics--;
@@ -255,6 +260,8 @@ topic_free(struct broker *b, struct topic *t)
 		gray_free(t, TAILQ_FIRST(&t->gray));
 	while (!TAILQ_EMPTY(&t->lanes))
 		lane_free(t, TAILQ_FIRST(&t->lanes));
+	ids_free(b, &t->sent);
+	ids_free(b, &t->called);
 	flow_release(t);
 	free(t->queues);
 	free(t);

@@ -216,6 +216,7 @@ done(struct dfb_job *job)
 		return;
 	drop_segment(b);
 	forget_producers(b);
+	ids_upkeep(b);
 	breaker_watch(b);
 	flow_keep(b);
 	watch_turn(b);

@@ -22,7 +22,9 @@ struct call {
 	uint64_t timeout_ms;
 	uint32_t window;         /* calls under way at most */
 	enum dfb_framing framing; /* of requests and replies */
-	bool one;                /* a second request is an error */
+	bool one;                /* a second request is an error; it is made once for its id */
+	bool collects;           /* no request: the answer of this id's */
+	struct dfb_id collect;
 	/* Private. */
 	struct slot *slots;      /* a ring: calls head to tail - 1, in order */
 	uint64_t head, tail;

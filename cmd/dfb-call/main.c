@@ -11,6 +11,7 @@
 #define TIMEOUT_MS 30000
 #define WINDOW 256
 #define WINDOW_MAX 1000000
+#define LETTER_COLLECT 901
 
 static const struct dfb_opt table[] = {
 	DFB_MSGOPT_OPTIONS,
@@ -19,6 +20,7 @@ static const struct dfb_opt table[] = {
 	{ 'w', "window", "N", "calls under way at most, with -l and the like (256)" },
 	DFB_FRAMING_OPTIONS,
 	{ 'm', "message", "TEXT", "the request is TEXT" },
+	{ LETTER_COLLECT, "collect", "ID", "the reply of a call that was made with -i ID" },
 	DFB_TOOL_OPTIONS,
 	{ 0, NULL, NULL, NULL },
 };
@@ -56,6 +58,12 @@ options(struct args *a, struct call *k, struct dfb_opts *o, int argc, char **arg
 				dfb_usage(o, "-m more than once");
 			a->text = o->arg;
 			break;
+		case LETTER_COLLECT:
+			if (dfb_id_of(o->arg, &k->collect) == -1)
+				dfb_usage(o, "--collect takes a UUID, or any text of 1 to %d "
+				    "bytes", DFB_ID_NAME_MAX);
+			k->collects = true;
+			break;
 		default:
 			if (a->framing != -1 && a->framing != dfb_framing_of_letter(c))
 				dfb_usage(o, "give one of -0, -L, -r and -J");
@@ -74,6 +82,11 @@ options(struct args *a, struct call *k, struct dfb_opts *o, int argc, char **arg
 static void
 choose_framing(struct args *a, struct call *k, const struct dfb_opts *o)
 {
+	if (k->collects && (a->text != NULL || a->lines || k->options.has_id ||
+	    (a->framing != -1 && a->framing != DFB_FRAMING_RAW &&
+	    a->framing != DFB_FRAMING_JSON)))
+		dfb_usage(o, "--collect sends no request: of -m, -i, -l, -0, -L, -r and -J "
+		    "only -r or -J go with it");
 	if (a->lines && a->framing == DFB_FRAMING_RAW)
 		dfb_usage(o, "give -l or -r, not both");
 	if (a->text != NULL && (a->lines || (a->framing != -1 &&
@@ -102,7 +115,7 @@ main(int argc, char **argv)
 	k.report.in = &k.in;
 	options(&a, &k, &o, argc, argv);
 	choose_framing(&a, &k, &o);
-	if (a.text == NULL && dfb_input_unreadable(NULL, 0) != NULL) {
+	if (a.text == NULL && !k.collects && dfb_input_unreadable(NULL, 0) != NULL) {
 		log_err("cannot read standard input");
 		return DFB_IOERR;
 	}
@@ -115,7 +128,9 @@ main(int argc, char **argv)
 		log_errx("%s", dfb_error(k.dfb));
 		return (int)st;
 	}
-	if (a.text == NULL)
+	if (k.collects)
+		dfb_input_init_text(&k.in, DFB_FRAMING_LINES, "");
+	else if (a.text == NULL)
 		dfb_input_init(&k.in, k.framing, NULL, 0, dfb_client_loop(k.dfb));
 	else if (dfb_input_init_text(&k.in, k.framing, a.text) == -1) {
 		log_err("cannot start");

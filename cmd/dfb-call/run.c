@@ -120,7 +120,20 @@ start(struct call *c, struct dfb_msg *m)
 	else if (dfb_msgopt_complete(&c->options, m) == -1)
 		settle(s, errno == E2BIG ? DFB_BADINPUT : DFB_OSERR,
 		    errno == E2BIG ? "too many headers" : strerror(errno));
-	else if ((st = dfb_caller_start(c->caller, m, c->timeout_ms, on_answer, s)) !=
+	else if ((st = (c->one ? dfb_caller_start_once : dfb_caller_start)(c->caller, m,
+	    c->timeout_ms, on_answer, s)) != DFB_OK)
+		settle(s, st, dfb_error(c->dfb));
+}
+
+/* In place of a request. */
+static void
+fetch(struct call *c)
+{
+	struct slot *s = next_slot(c);
+	enum dfb_status st;
+
+	s->number = DFB_REPORT_WHOLE;
+	if ((st = dfb_caller_collect(c->caller, &c->collect, c->timeout_ms, on_answer, s)) !=
 	    DFB_OK)
 		settle(s, st, dfb_error(c->dfb));
 }
@@ -221,6 +234,8 @@ call_run(struct call *c, enum dfb_status *st)
 		*st = DFB_OSERR;
 		return -1;
 	}
+	if (c->collects)
+		fetch(c);
 	rc = loop(c, &out, st);
 	dfb_report_end(&c->report);
 	dfb_buf_release(&out);

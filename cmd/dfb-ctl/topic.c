@@ -8,7 +8,7 @@
 
 enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OPT_RETENTION,
 	OPT_RETRIES, OPT_BACKOFF, OPT_MAX_DEPTH, OPT_RATE, OPT_RATE_BYTES, OPT_CLIENT_RATE,
-	OPT_CLIENT_RATE_BYTES, OPT_IF_MISSING, OPT_SENDS, OPT_GROW, OPT_SHRINK };
+	OPT_CLIENT_RATE_BYTES, OPT_IF_MISSING, OPT_SENDS, OPT_GROW, OPT_SHRINK, OPT_DEDUP };
 
 #define QUEUES_MAX 1023
 #define RATE_MAX 1000000000
@@ -20,6 +20,7 @@ enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OP
 	{ OPT_SHRINK, "shrink-delay", "TIME", "when queues without an instance go" }, \
 	{ OPT_MAX_BODY, "max-body", "SIZE", "the longest message" }, \
 	{ OPT_RETENTION, "retention", "TIME", "keep what is consumed so long" }, \
+	{ OPT_DEDUP, "dedup", "TIME", "know ids of messages and calls so long" }, \
 	{ OPT_RETRIES, "retries", "N", "deliveries before the dead letters" }, \
 	{ OPT_BACKOFF, "backoff", "T1,T2,...", "the time before each further delivery" }, \
 	{ OPT_MAX_DEPTH, "max-depth", "N", "undelivered messages of a queue; 0: any" }, \
@@ -125,6 +126,7 @@ option(struct ctl *c, int letter)
 	case OPT_SHRINK: set(c, "shrink_ms", dfb_opt_duration(o)); break;
 	case OPT_MAX_BODY: set(c, "max_body", dfb_opt_size(o, 0, DFB_BODY_MAX_LIMIT)); break;
 	case OPT_RETENTION: set(c, "retention_ms", dfb_opt_duration(o)); break;
+	case OPT_DEDUP: set(c, "dedup_ms", dfb_opt_duration(o)); break;
 	case OPT_RETRIES: set(c, "retries", dfb_opt_count(o, 1, 1000)); break;
 	case OPT_BACKOFF: set_backoff(c); break;
 	case OPT_MAX_DEPTH: set(c, "max_depth", dfb_opt_count(o, 0, UINT64_C(1) << 50)); break;
@@ -323,6 +325,7 @@ print_settings(const json_t *e)
 	json_array_foreach(json_object_get(s, "backoff_ms"), i, v)
 		printf("%s%s", i != 0 ? "," : "",
 		    dfb_format_duration((uint64_t)json_integer_value(v), time));
+	printf(", ids known %s", dfb_format_duration((uint64_t)ctl_int(s, "dedup_ms"), time));
 	if (ctl_int(s, "queues_min") == ctl_int(s, "queues_max"))
 		printf(", %lld queues\n", (long long)ctl_int(s, "queues_min"));
 	else

@@ -17,6 +17,7 @@
 #define LETTER_NO_WAIT 901
 #define LETTER_AT 902
 #define LETTER_DELAY 903
+#define LETTER_ONCE 904
 #define LETTER_FAILOVER 910
 #define WINDOW_MAX 10000000
 #define TIME_MAX (UINT64_C(36500) * 86400000)
@@ -30,6 +31,7 @@ static const struct dfb_opt table[] = {
 	{ 'A', "all-or-nothing", NULL, "all messages are stored, or none" },
 	DFB_FRAMING_OPTIONS,
 	{ 'm', "message", "TEXT", "send TEXT, one message" },
+	{ LETTER_ONCE, "once", NULL, "with -J: what has an id that is known is not stored again" },
 	{ LETTER_NO_WAIT, "no-wait", NULL, "fail with 75 rather than wait for the broker" },
 	{ LETTER_FAILOVER, "failover-after", "TIME",
 	    "leave a broker that is gone so long (5s; 0: never)" },
@@ -100,6 +102,9 @@ options(struct args *a, struct send *s, struct dfb_opts *o, int argc, char **arg
 				dfb_usage(o, "-m more than once");
 			a->text = o->arg;
 			break;
+		case LETTER_ONCE:
+			s->once = true;
+			break;
 		case LETTER_NO_WAIT:
 			a->producer.no_wait = true;
 			break;
@@ -118,6 +123,9 @@ options(struct args *a, struct send *s, struct dfb_opts *o, int argc, char **arg
 		}
 	}
 	s->one = s->options.has_id;
+	if (s->once && !s->one && a->framing != DFB_FRAMING_JSON)
+		dfb_usage(o, "--once goes by ids: give -J, with an id in each line, or -i");
+	a->producer.once = s->once = s->once || s->one;
 	if (optind == argc)
 		dfb_usage(o, "no destination: a topic like A10-payments, or a service");
 	a->producer.dest = argv[optind++];
@@ -143,6 +151,20 @@ on_failed(void *arg, uint64_t n, enum dfb_status st, const char *why)
 		dfb_report_message(&s->report, n, st, why);
 	else if (s->report.status == DFB_OK) /* of all; once is enough */
 		dfb_report_at(&s->report, 0, DFB_REPORT_WHOLE, st, why);
+}
+
+static void
+on_known(void *arg, uint64_t n, uint32_t queue, uint64_t offset)
+{
+	struct send *s = arg;
+
+	s->known++;
+	if (queue == UINT32_MAX)
+		log_debug("message %llu: already scheduled for %llu", (unsigned long long)n,
+		    (unsigned long long)offset);
+	else
+		log_debug("message %llu: already stored, queue %u offset %llu",
+		    (unsigned long long)n, queue, (unsigned long long)offset);
 }
 
 /* The first signal winds up, the second ends. */
@@ -226,6 +248,7 @@ main(int argc, char **argv)
 	s.dfb = dfb_tool_open(&a.tool, &o);
 	dfb_net_direct(dfb_client_net(s.dfb));
 	a.producer.failed = on_failed;
+	a.producer.known = on_known;
 	a.producer.arg = &s;
 	if ((st = dfb_producer_open(s.dfb, &a.producer, &s.producer)) != DFB_OK) {
 		log_errx("%s", dfb_error(s.dfb));

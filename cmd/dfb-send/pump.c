@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "common/msgjson.h"
 #include "dfb-send/send.h"
 
@@ -45,6 +46,10 @@ put(struct send *s, struct dfb_msg *m)
 			dfb_report_current(&s->report, DFB_BADINPUT, "too many headers");
 		else
 			dfb_report_current(&s->report, DFB_OSERR, strerror(errno));
+		return;
+	}
+	if (s->once && dfb_id_is_zero(&m->id)) {
+		dfb_report_current(&s->report, DFB_BADINPUT, "no id, but --once goes by it");
 		return;
 	}
 	set_times(s, m);

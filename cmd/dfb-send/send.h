@@ -22,6 +22,8 @@ struct send {
 	uint64_t delay_ms;       /* the same, from when each is sent */
 	bool one;                /* a second message is an error */
 	bool atomic;             /* all or none */
+	bool once;               /* each message has an id to be known by */
+	uint64_t known;          /* messages that were there */
 	bool interrupted;        /* set by a signal: wind up */
 };
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/endian.h>
 
+#include <sodium.h>
+
 #include "dfb.h"
 
 void
@@ -66,6 +68,21 @@ dfb_id_format(const struct dfb_id *id, char text[DFB_ID_TEXT])
 		*t++ = hex[id->b[i] & 15];
 	}
 	*t = '\0';
+}
+
+int
+dfb_id_of(const char *name, struct dfb_id *id)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len > DFB_ID_NAME_MAX)
+		return -1;
+	if (dfb_id_parse(name, id) == 0 && !dfb_id_is_zero(id))
+		return 0;
+	(void)crypto_generichash(id->b, sizeof id->b, (const uint8_t *)name, len, NULL, 0);
+	id->b[6] = (uint8_t)((id->b[6] & 0x0f) | 0x80);
+	id->b[8] = (uint8_t)((id->b[8] & 0x3f) | 0x80);
+	return 0;
 }
 
 static int

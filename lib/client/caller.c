@@ -167,13 +167,28 @@ dfb_caller_outcome(struct dfb_call *c, const struct dfb_m_outcome *o)
 }
 
 static struct dfb_call *
-call_new(struct dfb_caller *a, const struct dfb_msg *m, uint64_t timeout_ms)
+call_new(struct dfb_caller *a, const struct dfb_record *r, size_t size, uint64_t timeout_ms)
+{
+	struct dfb_call *c = malloc(sizeof *c + size);
+
+	if (c == NULL)
+		return NULL;
+	*c = (struct dfb_call){ .caller = a, .len = size, .timeout_ms = timeout_ms,
+		.id = r->id, .expires_ms = r->expires };
+	if (dfb_calls_add(a->dfb->calls, c) == -1) {
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+static struct dfb_call *
+call_from(struct dfb_caller *a, const struct dfb_msg *m, uint64_t timeout_ms)
 {
 	uint64_t now = dfb_wall_ms(), until = now + timeout_ms;
 	struct dfb_msg full = *m;
 	struct dfb_record r;
 	struct dfb_call *c;
-	size_t size;
 
 	if (dfb_id_is_zero(&full.id))
 		dfb_id_make(&full.id, now);
@@ -183,19 +198,27 @@ call_new(struct dfb_caller *a, const struct dfb_msg *m, uint64_t timeout_ms)
 		full.expires_ms = until;
 	dfb_record_from(&r, &full);
 	r.flags |= DFB_R_CALL;
-	size = dfb_record_size(&r);
-	if ((c = malloc(sizeof *c + size)) == NULL)
+	if ((c = call_new(a, &r, dfb_record_size(&r), timeout_ms)) == NULL)
 		return NULL;
-	*c = (struct dfb_call){ .caller = a, .len = size, .timeout_ms = timeout_ms,
-		.keyed = m->key_len != 0,
-		.key_hash = m->key_len != 0 ? dfb_hash(m->key, m->key_len) : 0 };
-	if (dfb_calls_add(a->dfb->calls, c) == -1) {
-		free(c);
-		return NULL;
-	}
+	c->keyed = m->key_len != 0;
+	c->key_hash = c->keyed ? dfb_hash(m->key, m->key_len) : 0;
 	r.call = c->number;
 	dfb_record_write(&r, c->record);
 	return c;
+}
+
+static enum dfb_status
+start(struct dfb_caller *a, struct dfb_call *c, dfb_answer_fn *fn, void *arg)
+{
+	if (c == NULL)
+		return dfb_fail(a->dfb, DFB_OSERR, "out of memory");
+	c->fn = fn;
+	c->arg = arg;
+	dfb_call_move(c, &a->queue);
+	c->timer = (struct dfb_timer){ .fn = on_deadline, .arg = c };
+	dfb_loop_timer(a->dfb->loop, &c->timer, c->timeout_ms);
+	dfb_work_add(a->dfb, &a->work);
+	return DFB_OK;
 }
 
 enum dfb_status
@@ -203,19 +226,45 @@ dfb_caller_start(struct dfb_caller *a, const struct dfb_msg *m, uint64_t timeout
     dfb_answer_fn *fn, void *arg)
 {
 	enum dfb_status st = dfb_msg_check(a->dfb, m, DFB_BODY_MAX_LIMIT);
+
+	return st != DFB_OK ? st : start(a, call_from(a, m, timeout_ms), fn, arg);
+}
+
+/* An id is known by one broker alone: it has to be the same each time. */
+static void
+by_id(struct dfb_call *c, int kind)
+{
+	c->kind = kind;
+	c->keyed = true;
+	c->key_hash = dfb_hash(&c->id, sizeof c->id);
+}
+
+enum dfb_status
+dfb_caller_start_once(struct dfb_caller *a, const struct dfb_msg *m, uint64_t timeout_ms,
+    dfb_answer_fn *fn, void *arg)
+{
+	enum dfb_status st = dfb_msg_check(a->dfb, m, DFB_BODY_MAX_LIMIT);
 	struct dfb_call *c;
 
+	if (st == DFB_OK && dfb_id_is_zero(&m->id))
+		return dfb_fail(a->dfb, DFB_BADINPUT, "a call that is made once needs an id");
 	if (st != DFB_OK)
 		return st;
-	if ((c = call_new(a, m, timeout_ms)) == NULL)
-		return dfb_fail(a->dfb, DFB_OSERR, "out of memory");
-	c->fn = fn;
-	c->arg = arg;
-	dfb_call_move(c, &a->queue);
-	c->timer = (struct dfb_timer){ .fn = on_deadline, .arg = c };
-	dfb_loop_timer(a->dfb->loop, &c->timer, timeout_ms);
-	dfb_work_add(a->dfb, &a->work);
-	return DFB_OK;
+	if ((c = call_from(a, m, timeout_ms)) != NULL)
+		by_id(c, DFB_CALL_BY_ID);
+	return start(a, c, fn, arg);
+}
+
+enum dfb_status
+dfb_caller_collect(struct dfb_caller *a, const struct dfb_id *id, uint64_t timeout_ms,
+    dfb_answer_fn *fn, void *arg)
+{
+	struct dfb_record r = { .id = *id, .expires = dfb_wall_ms() + timeout_ms };
+	struct dfb_call *c = call_new(a, &r, 0, timeout_ms);
+
+	if (c != NULL)
+		by_id(c, DFB_CALL_COLLECT);
+	return start(a, c, fn, arg);
 }
 
 /* ---- one call, waited for ---- */

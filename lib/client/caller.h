@@ -18,6 +18,7 @@ struct dfb_target {
 	struct dfb_call_list out;   /* sent there, no answer yet */
 	struct dfb_buf batch;       /* records of the next CALL frame */
 	uint32_t frame;             /* its number; 0: the batch is empty */
+	bool once;                  /* its calls are by id */
 };
 
 struct dfb_caller {

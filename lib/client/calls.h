@@ -35,9 +35,12 @@ struct dfb_call {
 	unsigned ntried;
 	char why[128];                 /* and what the last of them said */
 	enum dfb_status status;
-	bool keyed;
+	enum { DFB_CALL_PLAIN, DFB_CALL_BY_ID, DFB_CALL_COLLECT } kind;
+	struct dfb_id id;              /* but for a plain one */
+	uint64_t expires_ms;
+	bool keyed;                    /* key_hash chooses the broker: of the key, or the id */
 	uint64_t key_hash;
-	size_t len;
+	size_t len;                    /* 0: to collect */
 	uint8_t record[];
 };
 

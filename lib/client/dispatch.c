@@ -183,7 +183,8 @@ send_batch(struct dfb_target *t)
 {
 	struct dfb_caller *a = t->caller;
 	struct dfb_proto m = { .type = DFB_M_CALL, .req = t->frame, .call = {
-		.topic = dfb_str(t->topic), .records = { t->batch.data, t->batch.len } } };
+		.topic = dfb_str(t->topic), .flags = t->once ? DFB_CALL_ONCE : 0,
+		.records = { t->batch.data, t->batch.len } } };
 	struct dfb_call *c, *next;
 
 	if (t->frame == 0)
@@ -201,10 +202,33 @@ send_batch(struct dfb_target *t)
 }
 
 static int
+collect(struct dfb_target *t, struct dfb_call *c)
+{
+	struct dfb_proto m = { .type = DFB_M_COLLECT,
+		.req = dfb_link_number(t->user.link), .collect = {
+		.topic = dfb_str(t->topic), .call = c->number, .id = c->id,
+		.expires = c->expires_ms } };
+
+	if (dfb_conn_send(dfb_link_conn(t->user.link), &m) == -1) {
+		t->caller->full = true;
+		return 0;
+	}
+	c->frame = m.req;
+	c->link = t->user.link;
+	dfb_call_move(c, &t->out);
+	return 0;
+}
+
+static int
 add(struct dfb_target *t, struct dfb_call *c)
 {
-	if (t->frame != 0 && t->batch.len + c->len > FRAME_BYTES)
+	bool once = c->kind == DFB_CALL_BY_ID;
+
+	if (c->kind == DFB_CALL_COLLECT)
+		return collect(t, c);
+	if (t->frame != 0 && (t->once != once || t->batch.len + c->len > FRAME_BYTES))
 		send_batch(t);
+	t->once = once;
 	if (dfb_buf_add(&t->batch, c->record, c->len) == -1)
 		return -1;
 	if (t->frame == 0)

@@ -100,6 +100,8 @@ handle_of(const struct dfb_proto *m)
 		return m->producing.stream;
 	case DFB_M_CONFIRM:
 		return m->confirm.stream;
+	case DFB_M_KNOWN:
+		return m->known.stream;
 	case DFB_M_REFUSE:
 		return m->refuse.stream;
 	case DFB_M_SUBSCRIBED:

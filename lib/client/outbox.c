@@ -250,7 +250,8 @@ write_head(struct dfb_outbox *o, struct dfb_outframe *f, uint32_t stream)
 {
 	struct dfb_proto m = { .type = DFB_M_PUT, .put = { .stream = stream,
 		.seq = f->seq, .count = f->count,
-		.flags = o->atomic ? DFB_PUT_ATOMIC : 0 } };
+		.flags = (uint8_t)((o->atomic ? DFB_PUT_ATOMIC : 0) |
+		(o->once ? DFB_PUT_ONCE : 0)) } };
 
 	if (f->head_stream == stream && f->head_seq == f->seq &&
 	    f->head_count == f->count)
@@ -294,6 +295,17 @@ dfb_outbox_send(struct dfb_outbox *o, struct dfb_conn *c, uint32_t stream)
 		if (o->sent_end < f->seq + f->count)
 			o->sent_end = f->seq + f->count;
 	}
+	return 0;
+}
+
+uint64_t
+dfb_outbox_number(const struct dfb_outbox *o, uint64_t seq)
+{
+	const struct dfb_outframe *f;
+
+	TAILQ_FOREACH(f, &o->frames, entry)
+		if (seq >= f->seq && seq < f->seq + f->count)
+			return number_of(f, (uint32_t)(seq - f->seq));
 	return 0;
 }
 

@@ -35,6 +35,7 @@ struct dfb_outbox {
 	struct dfb_outtotal *total;
 	size_t hint;                /* how large the last frame became */
 	bool atomic;                /* a frame is closed by _cut_frame only */
+	bool once;                  /* to be set by the user: frames say so */
 };
 
 void dfb_outbox_init(struct dfb_outbox *, struct dfb_outtotal *, bool atomic);
@@ -52,6 +53,9 @@ void dfb_outbox_cut_frame(struct dfb_outbox *);
 /* Send what is not sent, as frames of this stream (an atomic outbox: closed frames).
  * 0; -1: the connection takes no more now (errno). */
 int dfb_outbox_send(struct dfb_outbox *, struct dfb_conn *, uint32_t stream);
+
+/* The number that the user has for number seq on the wire (undecided); 0: none. */
+uint64_t dfb_outbox_number(const struct dfb_outbox *, uint64_t seq);
 
 /* The record of message seq (base <= seq < next). */
 const uint8_t *dfb_outbox_record(const struct dfb_outbox *, uint64_t seq);

@@ -147,7 +147,7 @@ to_record(const struct dfb_msg *m, struct dfb_record *r)
 
 /* Where the next message goes. */
 static struct dfb_stream *
-stream_for(struct dfb_producer *p, const struct dfb_msg *m)
+stream_for(struct dfb_producer *p, const struct dfb_record *r)
 {
 	struct dfb_stream *s;
 
@@ -155,10 +155,10 @@ stream_for(struct dfb_producer *p, const struct dfb_msg *m)
 		TAILQ_FOREACH(s, &p->streams, entry)
 			if (s->out.open != NULL)
 				return s;
-	if (m->key_len == 0)
+	if (!p->cf.once && r->key_len == 0)
 		return p->home;
 	p->keyed = true;
-	return p->nlisted > 1 ? dfb_steer_key(p, m->key, m->key_len) : p->home;
+	return p->nlisted > 1 ? dfb_steer_record(p, r) : p->home;
 }
 
 enum dfb_status
@@ -171,8 +171,8 @@ dfb_producer_put(struct dfb_producer *p, const struct dfb_msg *m)
 
 	if ((st = dfb_msg_check(p->dfb, m, p->max_body)) != DFB_OK)
 		return st;
-	s = stream_for(p, m);
 	to_record(m, &r);
+	s = stream_for(p, &r);
 	size = dfb_record_size(&r);
 	if (p->cf.atomic) {
 		/* What is not flushed cannot leave, so it must not wait for room. */

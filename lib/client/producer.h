@@ -75,6 +75,9 @@ bool dfb_stream_is_empty(const struct dfb_stream *);
 void dfb_steer(struct dfb_producer *);
 /* The stream for a message with this key. */
 struct dfb_stream *dfb_steer_key(struct dfb_producer *, const void *key, size_t len);
+/* The same for a record: by its key, or with `once` by its id, or home. */
+struct dfb_record;
+struct dfb_stream *dfb_steer_record(struct dfb_producer *, const struct dfb_record *);
 /* Whether messages without a key that this stream's broker refused go elsewhere. */
 bool dfb_steer_may_hop(struct dfb_stream *);
 /* Number seq and what follows was refused, and nobody waits: what cannot hop fails. */

@@ -89,6 +89,15 @@ dfb_steer_key(struct dfb_producer *p, const void *key, size_t len)
 	return found != NULL ? found : p->home;
 }
 
+struct dfb_stream *
+dfb_steer_record(struct dfb_producer *p, const struct dfb_record *r)
+{
+	if (r->key_len != 0)
+		return dfb_steer_key(p, r->key, r->key_len);
+	/* An id is known by one broker alone: it has to be the same each time. */
+	return p->cf.once ? dfb_steer_key(p, &r->id, sizeof r->id) : p->home;
+}
+
 bool
 dfb_steer_has_other(const struct dfb_stream *s)
 {
@@ -119,9 +128,9 @@ target(struct dfb_producer *p, const struct dfb_outmsg *m)
 	const uint8_t *at = m->record;
 	struct dfb_record r;
 
-	if (dfb_record_next(&at, at + m->size, &r) != 1 || r.key_len == 0)
+	if (dfb_record_next(&at, at + m->size, &r) != 1)
 		return p->home;
-	return dfb_steer_key(p, r.key, r.key_len);
+	return dfb_steer_record(p, &r);
 }
 
 /* Give out what was taken out of a stream; below number doubt it may be at the broker. */
@@ -174,7 +183,7 @@ dfb_steer_refused(struct dfb_stream *s, uint64_t seq, const char *why)
 		return;
 	while (dfb_outbox_gone(&gone, &m)) {
 		if (m.first || !p->cf.atomic)
-			stays = hop && (m.record[4] & DFB_R_KEY) == 0;
+			stays = hop && !p->cf.once && (m.record[4] & DFB_R_KEY) == 0;
 		if (!stays || dfb_outbox_add(&s->out, &m, 0) == -1)
 			dfb_producer_failed(p, m.n, DFB_AGAIN, why);
 		else if (m.last && p->cf.atomic)

@@ -74,13 +74,27 @@ on_confirm(struct dfb_stream *s, uint64_t seq)
 	return true;
 }
 
+static bool
+on_known(struct dfb_stream *s, const struct dfb_m_known *m)
+{
+	struct dfb_producer *p = s->producer;
+	uint64_t n;
+
+	if (!p->cf.once || m->seq >= s->out.sent_end)
+		return false;
+	if (m->seq >= s->out.base && p->cf.known != NULL &&
+	    (n = dfb_outbox_number(&s->out, m->seq)) != 0)
+		p->cf.known(p->cf.arg, n, m->queue, m->offset);
+	return true;
+}
+
 /* Message seq has to wait, or to go elsewhere. */
 static void
 hold(struct dfb_stream *s, uint64_t seq, uint32_t wait_ms, const char *reason)
 {
 	uint64_t now = dfb_client_now();
-	bool keyed = seq < s->out.next &&
-	    (dfb_outbox_record(&s->out, seq)[4] & DFB_R_KEY) != 0;
+	bool keyed = s->producer->cf.once || (seq < s->out.next &&
+	    (dfb_outbox_record(&s->out, seq)[4] & DFB_R_KEY) != 0);
 
 	if (s->backoff_ms == 0 && *reason != '\0')
 		dfb_notice(s->producer->dfb, "broker %s: %s; %s", s->route.broker, reason,
@@ -195,6 +209,8 @@ on_frame(void *arg, const struct dfb_proto *m)
 	switch (m->type) {
 	case DFB_M_PRODUCING:
 		return on_producing(s, &m->producing);
+	case DFB_M_KNOWN:
+		return on_known(s, &m->known);
 	case DFB_M_CONFIRM:
 		return on_confirm(s, m->confirm.seq);
 	case DFB_M_REFUSE:
@@ -249,6 +265,7 @@ dfb_stream_new(struct dfb_producer *p)
 		return NULL;
 	s->producer = p;
 	dfb_outbox_init(&s->out, &p->total, p->cf.atomic);
+	s->out.once = p->cf.once;
 	dfb_id_random(&s->id);
 	s->user = (struct dfb_link_user){ .up = on_up, .down = on_down, .refused = on_bad,
 		.frame = on_frame, .arg = s };

@@ -4,10 +4,11 @@
  * bytes.  The only code that includes <db.h>.
  *
  * Threads: dfb_store_commit and the segment functions that say so are for one thread
- * (the commit thread); dfb_store_read, _rows, _seek, _space and _flush for any thread at the
- * same time; _checkpoint for the housekeeper's.  A thread of the store's own writes
- * pages soon after they are filled, and checkpoints, so that recovery stays short.  Any error that is
- * not named as an answer here is fatal for the owner: log, refuse, exit (fail stop).
+ * (the commit thread); dfb_store_read, _get, _keys, _rows, _seek, _space and _flush for any
+ * thread at the same time; _checkpoint for the housekeeper's.  A thread of the store's own
+ * writes pages soon after they are filled, and checkpoints, so that recovery stays short.
+ * Any error that is not named as an answer here is fatal for the owner: log, refuse, exit
+ * (fail stop).
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -18,6 +19,7 @@
 
 struct dfb_store;
 struct dfb_block;
+struct dfb_buf;
 
 struct dfb_store_config {
 	const char *dir;           /* made when missing, mode 0700 */
@@ -52,7 +54,22 @@ int dfb_store_scan(struct dfb_store *, int table,
     void *arg);
 
 /*
- * The same from a key on (the first at or after it), and beside commits, for any thread:
+ * One row's value into val (what it had goes).  1; 0: there is none; -1 error (logged).  For
+ * any thread.  Waits for a commit in progress that changes the row's page.
+ */
+int dfb_store_get(struct dfb_store *, int table, const void *key, size_t klen,
+    struct dfb_buf *val);
+
+/*
+ * Call fn with the keys of at most max rows, from the first that is not below `from` on, in
+ * key order (keys of at most 256 bytes), until it returns non-zero, which is then the
+ * result; 0 at the end, -1 error (logged).  For any thread; fn must not use the store.
+ */
+int dfb_store_keys(struct dfb_store *, int table, const void *from, size_t flen,
+    size_t max, int (*fn)(void *arg, const void *key, size_t klen), void *arg);
+
+/*
+ * As dfb_store_scan, from a key on (the first at or after it), and beside commits, for any thread:
  * fn may take its time and may use the store.  It sees all that was committed before the
  * call; of what is committed meanwhile, any part.
  */

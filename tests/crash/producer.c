@@ -136,6 +136,8 @@ main(int argc, char **argv)
 		outs[i].topic = argv[4 + i];
 		if (dfb_producer_open(d, &(struct dfb_producer_config){
 		    .dest = outs[i].topic, .window = 1 + (uint32_t)rng_below(&rng, 500),
+		    /* By their ids, too: they are looked for after each crash. */
+		    .once = rng_below(&rng, 2) == 0,
 		    .failed = on_failed, .arg = &outs[i] }, &outs[i].p) != DFB_OK)
 			die("cannot open a producer: %s", dfb_error(d));
 	}

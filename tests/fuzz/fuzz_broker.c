@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/worker.h"
+#include "dfb-broker/asked.h"
 #include "dfb-broker/broker.h"
 #include "dfb-broker/lane.h"
 #include "fuzz.h"
@@ -94,6 +95,8 @@ WRAP(int, dfb_store_flush, void) { return 0; }
 WRAP(int, dfb_store_read, void) { return 0; }
 WRAP(int, dfb_store_extent, void) { return 0; }
 WRAP(int, dfb_store_seek, void) { return 0; }
+WRAP(int, dfb_store_get, void) { return 0; }
+WRAP(int, dfb_store_keys, void) { return 0; }
 WRAP(int, dfb_store_rows, void) { return 0; }
 WRAP(size_t, dfb_store_segments, void) { return 0; }
 WRAP(int, dfb_store_checkpoint, void) { return 0; }
@@ -220,6 +223,25 @@ check_session(struct session *s)
 	return calls;
 }
 
+/* Calls in queues that have no caller. */
+static size_t
+check_asked(struct broker *b)
+{
+	struct asked *a;
+	struct call *c;
+	size_t runs = 0;
+
+	RB_FOREACH(a, asked_tree, &b->asked) {
+		need((a->run != NULL) == (a->state == ASKED_RUNS));
+		need(!a->over || TAILQ_EMPTY(&a->waiters));
+		need(a->run == NULL || (a->run->asked == a && a->run->caller == NULL));
+		TAILQ_FOREACH(c, &a->waiters, in_asked)
+			need(c->asked == a && c->caller != NULL && c->q == NULL);
+		runs += a->run != NULL;
+	}
+	return runs;
+}
+
 static void
 check_timers(struct timers *ts)
 {
@@ -251,6 +273,7 @@ check(struct broker *b)
 	}
 	RB_FOREACH(s, session_tree, &b->sessions)
 		calls += check_session(s);
+	calls += check_asked(b);
 	need(calls == b->live_calls);
 	for (uint32_t i = b->free_call; b->ncalls != 0 && i != UINT32_MAX; unused++)
 		i = b->calls[i]->next_free;
@@ -370,6 +393,12 @@ end(struct broker *b)
 		topic_delete(b, t);
 	quiet(b);
 	topic_bury(b);
+	ids_upkeep(b);
+	quiet(b);
+	recent_free(b);
+	need(RB_EMPTY(&b->asked) && TAILQ_EMPTY(&b->asked_over) && b->asked_bytes == 0);
+	need(STAILQ_EMPTY(&b->sweeps) && TAILQ_EMPTY(&b->looks) && b->filter_bytes == 0 &&
+	    b->held_put_bytes == 0 && TAILQ_EMPTY(&b->crowded));
 	need(TAILQ_EMPTY(&b->graves) && TAILQ_EMPTY(&b->cache) && b->nproducers == 0);
 	need(b->live_calls == 0 && b->cache_used == 0 && b->memory_used == 0);
 	need(b->timers.count == 0 && b->timers.nnear == 0 && b->timers.nfresh == 0);

@@ -84,6 +84,31 @@ ids(void **state)
 }
 
 static void
+names_as_ids(void **state)
+{
+	char text[DFB_ID_TEXT], name[66];
+	struct dfb_id a, b;
+
+	(void)state;
+	assert_int_equal(dfb_id_of("0190163D-8694-739b-aea5-966c26f8ad91", &a), 0);
+	dfb_id_format(&a, text);
+	assert_string_equal(text, "0190163d-8694-739b-aea5-966c26f8ad91");
+	/* For ever the same: b2sum -l 128, with the version and the variant put in. */
+	assert_int_equal(dfb_id_of("order-17", &a), 0);
+	dfb_id_format(&a, text);
+	assert_string_equal(text, "dfc164b1-29ef-8f11-861b-d2062345a12b");
+	assert_int_equal(dfb_id_of("order-18", &b), 0);
+	assert_memory_not_equal(&a, &b, sizeof a);
+	assert_int_equal(dfb_id_of("", &a), -1);
+	memset(name, 'x', sizeof name);
+	name[64] = '\0';
+	assert_int_equal(dfb_id_of(name, &a), 0);
+	name[64] = 'x';
+	name[65] = '\0';
+	assert_int_equal(dfb_id_of(name, &a), -1);
+}
+
+static void
 sizes_and_counts(void **state)
 {
 	uint64_t n = 99;
@@ -315,6 +340,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buffers), cmocka_unit_test(ids),
+		cmocka_unit_test(names_as_ids),
 		cmocka_unit_test(sizes_and_counts), cmocka_unit_test(times),
 		cmocka_unit_test(utf8), cmocka_unit_test(hash), cmocka_unit_test(timers),
 		cmocka_unit_test(workers), cmocka_unit_test(statuses),

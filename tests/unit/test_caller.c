@@ -111,6 +111,52 @@ broken(struct fake *f, const struct dfb_proto *m)
 	return true;
 }
 
+/* Calls by id are in frames of their own; what is collected is there. */
+static bool
+by_id(struct fake *f, const struct dfb_proto *m)
+{
+	struct dfb_buf list = { 0 };
+
+	if (m->type == DFB_M_CALL) {
+		answer_all(f, &m->call, DFB_OK, 1, "", m->call.flags == DFB_CALL_ONCE ?
+		    "once " : m->call.flags == 0 ? "plain " : "wrong ");
+		return true;
+	}
+	if (m->type != DFB_M_COLLECT)
+		return false;
+	assert_int_equal(m->collect.id.b[0], 0xab);
+	assert_true(m->collect.expires > 1000000);
+	dfb_outcome_add(&list, &(struct dfb_m_outcome){ .call = m->collect.call, .taken = 1,
+	    .body = { (const uint8_t *)"kept", 4 } });
+	fake_say(f, &(struct dfb_proto){ .type = DFB_M_ANSWER,
+	    .answer.answers = { list.data, list.len } });
+	dfb_buf_release(&list);
+	return true;
+}
+
+static void
+ids(void **state)
+{
+	const struct dfb_id id = { { 0xab } };
+	struct dfb_msg m = text_msg("b");
+	struct answer a, b = { 0 }, c, d = { 0 };
+
+	(void)state;
+	bus.b1.script = by_id;
+	assert_int_equal(dfb_caller_start_once(caller, &m, 30000, on_answer, &b),
+	    DFB_BADINPUT);
+	m.id = id;
+	start("a", 30000, &a);
+	assert_int_equal(dfb_caller_start_once(caller, &m, 30000, on_answer, &b), DFB_OK);
+	start("c", 30000, &c);
+	assert_int_equal(dfb_caller_collect(caller, &id, 30000, on_answer, &d), DFB_OK);
+	WAIT_UNTIL(bus.client, a.n + b.n + c.n + d.n == 4);
+	assert_string_equal(a.body, "plain a");
+	assert_string_equal(b.body, "once b");
+	assert_string_equal(c.body, "plain c");
+	assert_string_equal(d.body, "kept");
+}
+
 static void
 answers(void **state)
 {
@@ -511,7 +557,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(answers), TEST(timeouts), TEST(late_answers_find_nobody),
+		TEST(answers), TEST(ids), TEST(timeouts), TEST(late_answers_find_nobody),
 		TEST(next_broker), TEST(only_broker_is_busy), TEST(brokers_take_turns),
 		TEST(refused_comes_last), TEST(keys_have_their_broker), TEST(connection_lost),
 		TEST(no_route), TEST(no_name_server), TEST(closed_with_calls),

@@ -121,6 +121,45 @@ one_refused_for_good(void **state)
 	assert_int_equal(dfb_producer_failures(prod), 1);
 }
 
+/* The second of three is known. */
+static bool
+know_2nd(struct fake *f, const struct dfb_proto *m)
+{
+	if (m->type != DFB_M_PUT)
+		return false;
+	assert_int_equal(m->put.flags, DFB_PUT_ONCE);
+	fake_say(f, &(struct dfb_proto){ .type = DFB_M_KNOWN, .known = {
+	    .stream = m->put.stream, .seq = m->put.seq + 1, .queue = 4, .offset = 17 } });
+	fake_confirm(f, m->put.stream, m->put.seq + m->put.count - 1);
+	return true;
+}
+
+static void
+on_known(void *arg, uint64_t n, uint32_t queue, uint64_t offset)
+{
+	(void)arg;
+	bad.number[bad.n++] = n;
+	assert_int_equal(queue, 4);
+	assert_int_equal(offset, 17);
+}
+
+static void
+known_by_their_ids(void **state)
+{
+	(void)state;
+	bus.b1.script = know_2nd;
+	open_producer((struct dfb_producer_config){ .once = true, .known = on_known });
+	for (unsigned i = 0; i < 2; i++) {
+		put("a");
+		put("b");
+		put("c");
+		assert_int_equal(dfb_producer_flush(prod, -1), DFB_OK);
+		assert_int_equal(bad.n, i + 1);
+		assert_int_equal(bad.number[i], 3 * i + 2);
+	}
+	assert_int_equal(dfb_producer_failures(prod), 0);
+}
+
 /* Three frames are out when the first is refused: later ones are renumbered, too. */
 static bool
 refuse_1st(struct fake *f, const struct dfb_proto *m)
@@ -584,7 +623,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(confirms), TEST(one_refused_for_good),
+		TEST(confirms), TEST(known_by_their_ids),
+		TEST(one_refused_for_good),
 		TEST(frames_behind_are_renumbered), TEST(waits_when_told),
 		TEST(no_wait_fails_at_once), TEST(stream_refused),
 		TEST(resends_to_a_new_session), TEST(gives_up_on_a_broker),

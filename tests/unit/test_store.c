@@ -1,4 +1,5 @@
 /* lib/store on a disk: a directory of its own for each test. */
+#include "base/buf.h"
 #include "base/log.h"
 #include "dfb.h"
 #include "store/block.h"
@@ -595,6 +596,120 @@ scan_meets_every_row_once(void **state)
 	dfb_batch_free(b);
 	free(huge);
 	dfb_store_close(s);
+}
+
+static int
+note_key(void *arg, const void *key, size_t klen)
+{
+	char *out = arg;
+	size_t at = strlen(out);
+
+	snprintf(out + at, 100 - at, "%.*s ", (int)klen, (const char *)key);
+	return *(const char *)key == 'x' ? 7 : 0;
+}
+
+static void
+single_rows(void **state)
+{
+	struct dfb_store *s = open_it();
+	struct dfb_batch *b = dfb_batch_new();
+	uint8_t *huge = calloc(1, 1 << 20);
+	struct dfb_buf val = { 0 };
+	char keys[100] = "";
+
+	(void)state;
+	huge[(1 << 20) - 1] = 7;
+	dfb_batch_put(b, 0, "a", 1, "1", 1);
+	dfb_batch_put(b, 0, "b", 1, huge, 1 << 20);
+	dfb_batch_put(b, 0, "bb", 2, "", 0);
+	dfb_batch_put(b, 0, "x", 1, "4", 1);
+	dfb_batch_put(b, 0, "y", 1, "5", 1);
+	assert_int_equal(dfb_store_commit(s, b, false), 0);
+	assert_int_equal(dfb_store_get(s, 0, "a", 1, &val), 1);
+	assert_int_equal(val.len, 1);
+	assert_int_equal(dfb_store_get(s, 0, "b", 1, &val), 1);
+	assert_int_equal(val.len, 1 << 20);
+	assert_int_equal(val.data[(1 << 20) - 1], 7);
+	assert_int_equal(dfb_store_get(s, 0, "c", 1, &val), 0);
+	assert_int_equal(dfb_store_get(s, 0, "bb", 2, &val), 1);
+	assert_int_equal(val.len, 0);
+	assert_int_equal(dfb_store_keys(s, 0, "", 0, 3, note_key, keys), 0);
+	assert_string_equal(keys, "a b bb ");
+	keys[0] = '\0';
+	assert_int_equal(dfb_store_keys(s, 0, "ba", 2, 10, note_key, keys), 7);
+	assert_string_equal(keys, "bb x ");
+	keys[0] = '\0';
+	assert_int_equal(dfb_store_keys(s, 0, "z", 1, 10, note_key, keys), 0);
+	assert_string_equal(keys, "");
+	assert_int_equal(dfb_store_get(s, 2, "a", 1, &val), -1);
+	dfb_store_close(s);
+	dfb_batch_free(b);
+	dfb_buf_release(&val);
+	free(huge);
+}
+
+struct writer {
+	struct dfb_store *store;
+	atomic_uint done;
+};
+
+static void *
+write_rows(void *arg)
+{
+	struct writer *w = arg;
+	struct dfb_batch *b = dfb_batch_new();
+
+	for (uint32_t i = 0; i < 40000; i++) {
+		uint32_t key = i * 2654435761u; /* here and there in the tree */
+
+		dfb_batch_put(b, 0, &key, sizeof key, &i, sizeof i);
+		if (i % 200 == 199) {
+			if (dfb_store_commit(w->store, b, false) != 0)
+				break;
+			dfb_batch_clear(b);
+			w->done = i + 1;
+		}
+	}
+	dfb_batch_free(b);
+	return NULL;
+}
+
+static int
+count_key(void *arg, const void *key, size_t klen)
+{
+	(void)key;
+	++*(unsigned *)arg;
+	return klen == 4 ? 0 : -2;
+}
+
+/* Rows that are committed are found, whatever is being committed. */
+static void
+rows_while_others_are_written(void **state)
+{
+	struct writer w = { .store = open_it() };
+	struct dfb_buf val = { 0 };
+	unsigned done = 0, turn = 0;
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(pthread_create(&t, NULL, write_rows, &w), 0);
+	while ((done = w.done) < 40000) {
+		uint32_t i = done != 0 ? turn++ * 7919 % done : 0;
+		uint32_t key = i * 2654435761u;
+		unsigned n = 0;
+
+		if (done == 0)
+			continue;
+		assert_int_equal(dfb_store_get(w.store, 0, &key, sizeof key, &val), 1);
+		assert_memory_equal(val.data, &i, sizeof i);
+		if (turn % 16 != 0)
+			continue;
+		assert_int_equal(dfb_store_keys(w.store, 0, "", 0, 100000, count_key, &n), 0);
+		assert_true(n >= done);
+	}
+	pthread_join(t, NULL);
+	dfb_buf_release(&val);
+	dfb_store_close(w.store);
 }
 
 static void
@@ -1547,6 +1662,8 @@ main(void)
 		T(a_damaged_page_is_found),
 		T(a_damaged_log_is_found),
 		T(rows_are_set_changed_deleted),
+		T(scan_meets_every_row_once), T(single_rows),
+		T(rows_while_others_are_written),
 		T(scan_meets_every_row_once),
 		T(rows_are_read_from_a_key_on),
 		T(an_empty_batch_commits),

@@ -295,7 +295,7 @@ put(uint64_t due)
 	assert_int_equal(timer_put(&broker, &topic, &r, rec), 0);
 }
 
-struct look {
+struct looking {
 	struct timer_read read;
 	struct timer_key keys[3];
 	size_t n;
@@ -304,7 +304,7 @@ struct look {
 static int
 look_row(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
 {
-	struct look *l = arg;
+	struct looking *l = arg;
 
 	(void)val, (void)vlen;
 	if (l->n == 3)
@@ -315,7 +315,7 @@ look_row(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
 static void
 cancel_found(struct broker *b, struct timer_read *r)
 {
-	struct look *l = (struct look *)r;
+	struct looking *l = (struct looking *)r;
 
 	for (size_t i = 0; i < l->n; i++) {
 		struct message *m = &messages[l->keys[i].number & UINT32_MAX];
@@ -331,7 +331,7 @@ cancel_found(struct broker *b, struct timer_read *r)
 static void
 cancel_some(uint64_t due)
 {
-	struct look *l = calloc(1, sizeof *l);
+	struct looking *l = calloc(1, sizeof *l);
 
 	assert_non_null(l);
 	l->read = (struct timer_read){ .table = T_TIMERS, .row = look_row,
