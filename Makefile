@@ -189,7 +189,7 @@ crash_obj = $(patsubst %,$B/obj/tests/crash/%.o,$(1))
 LIES := dfb_store_commit dfb_store_flush commit_dirty_producer dfb_batch_put dfb_store_scan
 
 $B/crash/checker: $(call objs,tests/crash/check*.c)
-$B/crash/life: $(call crash_obj,proc)
+$B/crash/life: $(call crash_obj,proc plan bus)
 $B/crash/lying-broker: MORE_LIBS := $(LIES:%=-Wl,--wrap=%)
 $B/crash/lying-broker: $(call objs,cmd/dfb-broker/*.c) $(call crash_obj,lie) $B/tools.a $B/libdfb.a
 	$(link)

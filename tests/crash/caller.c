@@ -1,10 +1,11 @@
 /*
- * caller LEDGER NAME SEED TOPIC: starts calls, some at a time, until SIGTERM; then waits for all
+ * caller [-r REGION] LEDGER NAME SEED DEST: starts calls, some at a time, until SIGTERM; then waits for all
  * answers.  Fails when one does not come.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dfb.h"
 #include "ledger.h"
@@ -42,7 +43,7 @@ call(struct dfb *d, struct dfb_caller *c, const char *topic, struct rng *r)
 	uint64_t n = ++started;
 
 	numbers[n] = n;
-	m.body_len = body_make(body, rng_below(r, 2000), name, topic, n);
+	m.body_len = body_make(body, rng_below(r, 2000), &(struct letter){ name, topic, n, 0 });
 	ledger_line("q %llu %llu", (unsigned long long)now_ns(), (unsigned long long)n);
 	if (dfb_caller_start(c, &m, CALL_MS, on_answer, &numbers[n]) != DFB_OK)
 		die("cannot call: %s", dfb_error(d));
@@ -56,20 +57,24 @@ main(int argc, char **argv)
 	struct dfb_caller *c;
 	struct rng rng;
 	struct dfb *d;
+	int opt;
 
-	if (argc != 5)
-		die("usage: caller LEDGER NAME SEED TOPIC");
+	while ((opt = getopt(argc, argv, "r:")) == 'r')
+		cf.region = optarg;
+	argv += optind;
+	if (argc - optind != 4)
+		die("usage: caller [-r REGION] LEDGER NAME SEED DEST");
 	catch_stop();
-	ledger_open(argv[1]);
-	cf.who = name = argv[2];
-	rng.state = strtoull(argv[3], NULL, 10);
-	ledger_line("K %s %s", name, argv[4]);
-	if (dfb_open(&cf, &d) != DFB_OK || dfb_caller_open(d, argv[4], &c) != DFB_OK)
+	ledger_open(argv[0]);
+	cf.who = name = argv[1];
+	rng.state = strtoull(argv[2], NULL, 10);
+	ledger_line("K %s %s", name, plain(argv[3]));
+	if (dfb_open(&cf, &d) != DFB_OK || dfb_caller_open(d, argv[3], &c) != DFB_OK)
 		die("cannot open a client");
 	while (!stop_asked) {
 		uint64_t k = rng_below(&rng, 4);
 		while (k-- != 0 && started - answered < OUT_MAX && started < CALLS_MAX)
-			call(d, c, argv[4], &rng);
+			call(d, c, plain(argv[3]), &rng);
 		dfb_wait(d, (int)rng_below(&rng, 8));
 	}
 	until = now_ns() + UINT64_C(1000000) * END_MS;

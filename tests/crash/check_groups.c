@@ -37,7 +37,7 @@ ack_may_be_lost(const struct world *w, const struct line *ack, uint64_t t2)
 
 	if (stored != 0 && stored < until)
 		until = stored; /* what comes later is no excuse */
-	if (broker_ended(w, before(ack->t), until, true))
+	if (broker_ended(w, PLACE_BROKER(ack->place), before(ack->t), until, true))
 		return true;
 	if (stored != 0)
 		return false;
@@ -57,7 +57,7 @@ may_come_again(const struct world *w, const struct line *got, const struct line 
 
 	if (got->proc == again->proc && got->session == again->session)
 		return false;
-	if (broker_ended(w, before(got->t), again->t, true) ||
+	if (broker_ended(w, PLACE_BROKER(got->place), before(got->t), again->t, true) ||
 	    (e != NULL && e->from <= again->t))
 		return true;
 	l = left(w, got->proc, got->topic, 'l', 0);
@@ -68,7 +68,7 @@ static bool
 same_place(const struct world *w, const struct line *a, const struct line *b)
 {
 	return w->procs[a->proc].group == w->procs[b->proc].group && a->topic == b->topic &&
-	    a->queue == b->queue && a->offset == b->offset;
+	    a->place == b->place && a->offset == b->offset;
 }
 
 /* One message in one group: its lines in the order of time. */
@@ -89,9 +89,8 @@ check_place(struct world *w, struct line *v, size_t n)
 			    settled->kind == 'n' || ack_may_be_lost(w, settled, x->t);
 			x->same = true;
 			if (!fine)
-				red(w, "redelivered", "%s %u/%llu (%s:%llu) to %s of "
-				    "group %s, %llu ms after %s %s it",
-				    w->topics[x->topic].name, x->queue, ULL(x->offset),
+				red(w, "redelivered", "%s (%s:%llu) to %s of "
+				    "group %s, %llu ms after %s %s it", where(w, x),
 				    w->procs[x->sender].name, ULL(x->a),
 				    w->procs[x->proc].name,
 				    w->groups[w->procs[x->proc].group].name,
@@ -113,7 +112,7 @@ by_session(const void *p, const void *q)
 	BY(a->proc, b->proc);
 	BY(a->session, b->session);
 	BY(a->topic, b->topic);
-	BY(a->queue, b->queue);
+	BY(a->place, b->place);
 	BY(a->t, b->t);
 	return 0;
 }
@@ -134,10 +133,9 @@ check_backwards(struct world *w)
 	for (size_t i = 1; i < n; i++) {
 		const struct line *a = &v[i - 1], *b = &v[i];
 		if (a->proc == b->proc && a->session == b->session && a->topic == b->topic &&
-		    a->queue == b->queue && b->offset <= a->offset)
-			red(w, "backwards", "%s got %s %u/%llu after %llu, for the first time",
-			    w->procs[b->proc].name, w->topics[b->topic].name, b->queue,
-			    ULL(b->offset), ULL(a->offset));
+		    a->place == b->place && b->offset <= a->offset)
+			red(w, "backwards", "%s got %s after %llu, for the first time",
+			    w->procs[b->proc].name, where(w, b), ULL(a->offset));
 	}
 	free(v);
 }
@@ -166,7 +164,7 @@ find(const struct world *w, int group, const struct line *x)
 		const struct line *y = &w->deliveries.v[mid];
 		int g = w->procs[y->proc].group;
 		bool less = g != group ? g < group : y->topic != x->topic ? y->topic < x->topic :
-		    y->queue != x->queue ? y->queue < x->queue : y->offset < x->offset;
+		    y->place != x->place ? y->place < x->place : y->offset < x->offset;
 		if (less)
 			lo = mid + 1;
 		else
@@ -181,7 +179,7 @@ acked(const struct world *w, int group, const struct line *x)
 	for (size_t i = find(w, group, x); i < w->deliveries.n; i++) {
 		const struct line *y = &w->deliveries.v[i];
 		if (w->procs[y->proc].group != group || y->topic != x->topic ||
-		    y->queue != x->queue || y->offset != x->offset)
+		    y->place != x->place || y->offset != x->offset)
 			return false;
 		if (y->kind == 'a')
 			return true;
@@ -203,9 +201,8 @@ check_passed(struct world *w)
 			if (x->topic != topic)
 				is = is_drained(w, (int)g, topic = x->topic);
 			if (is && !acked(w, (int)g, x))
-				red(w, "passed", "%s %u/%llu (%s:%llu) was never settled by "
-				    "group %s", w->topics[x->topic].name, x->queue,
-				    ULL(x->offset), w->procs[x->sender].name, ULL(x->a),
+				red(w, "passed", "%s (%s:%llu) was never settled by group %s",
+				    where(w, x), w->procs[x->sender].name, ULL(x->a),
 				    w->groups[g].name);
 		}
 	}

@@ -76,6 +76,29 @@ proc_of(struct world *w, const char *name)
 	return last = (int)w->nprocs++;
 }
 
+/* A word BROKER/QUEUE, or QUEUE alone. */
+static bool
+place_of(struct world *w, char *s, uint32_t *place)
+{
+	char *slash = strchr(s, '/'), *queue = slash != NULL ? slash + 1 : s, *end;
+	uint32_t i = 1;
+
+	w->brokers[0] = "";
+	if (slash != NULL)
+		*slash = '\0';
+	else
+		i = 0;
+	for (; i != 0 && i < BROKERS_MAX && w->brokers[i] != NULL; i++)
+		if (strcmp(w->brokers[i], s) == 0)
+			break;
+	if (i == BROKERS_MAX)
+		die("too many brokers");
+	if (w->brokers[i] == NULL)
+		w->brokers[i] = copy(s);
+	*place = i << 16 | (uint32_t)strtoul(queue, &end, 10);
+	return end != queue && *end == '\0';
+}
+
 static void
 add_end(struct world *w, uint64_t from, uint64_t to, bool killed, const char *name)
 {
@@ -89,14 +112,19 @@ static bool
 driver_line(struct world *w, const char *s)
 {
 	unsigned long long a, b;
-	char name[128], how[16];
+	char name[128], how[16], rules[32] = "";
 
 	if (s[0] == 'D')
 		return true;
-	if (s[0] == 'o' && sscanf(s, "o %127s %15s", name, how) == 2) {
-		int t = topic_of(w, name); /* which may move them */
-		w->topics[t].durability = strcmp(how, "commit") == 0 ? COMMIT :
+	if (s[0] == 'o' && sscanf(s, "o %127s %15s %31s", name, how, rules) >= 2) {
+		int i = topic_of(w, name); /* which may move them */
+		struct topic *t = &w->topics[i];
+		t->durability = strcmp(how, "commit") == 0 ? COMMIT :
 		    strcmp(how, "async") == 0 ? ASYNC : MEMORY;
+		t->brokers = strchr(rules, 'b') != NULL;
+		t->follow = strchr(rules, 'q') != NULL;
+		t->loose = strchr(rules, 'x') != NULL;
+		t->labelled = strchr(rules, 'g') != NULL ? copy(strchr(rules, 'g')) : NULL;
 		return true;
 	}
 	if (sscanf(s + 1, " %llu %llu %127s", &a, &b, name) != 3)
@@ -127,8 +155,8 @@ consumer_line(struct world *w, int proc, const char *s)
 {
 	struct line x = { .kind = s[0], .proc = proc, .sender = -1 };
 	unsigned long long t, offset = 0, session = 0, number = 0;
-	unsigned queue = 0, tries = 0;
-	char topic[128], sender[NAME_SIZE] = "", id[128];
+	unsigned tries = 0;
+	char topic[128], sender[NAME_SIZE] = "", id[128], place[128] = "0", maybe[8] = "";
 	int n, status = 0;
 
 	if (s[0] == 'b' && sscanf(s, "b %llu %127s %127s", &t, topic, id) == 3) {
@@ -136,21 +164,26 @@ consumer_line(struct world *w, int proc, const char *s)
 		    topic);
 		return true;
 	}
+	if (s[0] == 'y' && sscanf(s, "y %llu %127s %127s %llu", &t, topic, id, &number) == 4) {
+		red(w, "early", "%s: %s in %s, %llu ms before its time", w->procs[proc].name, id,
+		    topic, number);
+		return true;
+	}
 	if (strchr("lxd", s[0]) != NULL) {
 		n = sscanf(s + 1, " %llu %127s %d", &t, topic, &status);
 		if (n != (s[0] == 'x' ? 3 : 2))
 			return false;
 	} else {
-		n = sscanf(s + 1, " %llu %127s %u %llu %u %llu %39[^:]:%llu", &t, topic, &queue,
-		    &offset, &tries, &session, sender, &number);
-		if (n != (s[0] == 'g' ? 8 : 4))
+		n = sscanf(s + 1, " %llu %127s %127s %llu %u %llu %39[^:]:%llu %7s", &t, topic,
+		    place, &offset, &tries, &session, sender, &number, maybe);
+		if (n - (n == 9) != (s[0] == 'g' ? 8 : 4) || !place_of(w, place, &x.place))
 			return false;
+		x.maybe = strcmp(maybe, "maybe") == 0;
 	}
 	x.topic = topic_of(w, topic);
 	x.t = t;
 	x.a = number;
 	x.b = (uint64_t)status;
-	x.queue = queue;
 	x.tries = tries;
 	x.offset = offset;
 	x.session = session;
@@ -186,18 +219,21 @@ caller_line(struct world *w, int proc, const char *s)
 static bool
 first_line(struct world *w, int *proc, char *kind, const char *s)
 {
-	char name[NAME_SIZE], more_of_it[128] = "";
-	int n = sscanf(s + 1, " %39s %127s", name, more_of_it);
+	char name[NAME_SIZE], more_of_it[128] = "", label[80] = "";
+	int n = sscanf(s + 1, " %39s %127s %79s", name, more_of_it, label);
 
 	*kind = s[0];
-	if (strchr("PCKD", s[0]) == NULL || n != (s[0] == 'P' || s[0] == 'D' ? 1 : 2))
+	if (strchr("PCKD", s[0]) == NULL ||
+	    n - (n == 3 && s[0] == 'C') != (s[0] == 'P' || s[0] == 'D' ? 1 : 2))
 		return false;
 	if (s[0] == 'D')
 		return true;
 	*proc = proc_of(w, name);
 	w->procs[*proc].kind = s[0];
-	if (s[0] == 'C')
+	if (s[0] == 'C') {
 		w->procs[*proc].group = group_of(w, more_of_it);
+		w->procs[*proc].label = *label != '\0' ? copy(label) : NULL;
+	}
 	if (s[0] == 'K')
 		w->procs[*proc].topic = topic_of(w, more_of_it);
 	return true;
@@ -211,7 +247,7 @@ line(struct world *w, int *proc, char *kind, const char *s)
 	switch (*kind) {
 	case 'D': return strchr("okt", s[0]) != NULL && driver_line(w, s);
 	case 'P': return strchr("scf", s[0]) != NULL && producer_line(w, *proc, s);
-	case 'C': return strchr("ganlxdb", s[0]) != NULL && consumer_line(w, *proc, s);
+	case 'C': return strchr("ganlxdby", s[0]) != NULL && consumer_line(w, *proc, s);
 	default: return strchr("qwe", s[0]) != NULL && caller_line(w, *proc, s);
 	}
 }
@@ -252,7 +288,7 @@ by_place(const void *p, const void *q)
 
 	BY(sorting->procs[a->proc].group, sorting->procs[b->proc].group);
 	BY(a->topic, b->topic);
-	BY(a->queue, b->queue);
+	BY(a->place, b->place);
 	BY(a->offset, b->offset);
 	BY(a->t, b->t);
 	BY(b->kind == 'g', a->kind == 'g');
@@ -271,13 +307,25 @@ load_done(struct world *w)
 		qsort(w->deliveries.v, w->deliveries.n, sizeof *w->deliveries.v, by_place);
 }
 
+/* Whether a process is that broker: "broker-a1.3", or "broker.3" of whatever name. */
+static bool
+is_broker(const struct world *w, const char *proc, int broker)
+{
+	size_t len = broker > 0 ? strlen(w->brokers[broker]) : 0;
+
+	if (strncmp(proc, "broker", 6) != 0)
+		return false;
+	return broker <= 0 || proc[6] != '-' ||
+	    (strncmp(proc + 7, w->brokers[broker], len) == 0 && proc[7 + len] == '.');
+}
+
 bool
-broker_ended(const struct world *w, uint64_t from, uint64_t to, bool any)
+broker_ended(const struct world *w, int broker, uint64_t from, uint64_t to, bool any)
 {
 	for (size_t i = 0; i < w->nends; i++) {
 		const struct end *e = &w->ends[i];
-		if (strncmp(e->name, "broker", 6) == 0 && (any || e->killed) &&
-		    e->to >= from && e->from <= to)
+		if ((any || e->killed) && e->to >= from && e->from <= to &&
+		    is_broker(w, e->name, broker))
 			return true;
 	}
 	return false;

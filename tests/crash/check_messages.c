@@ -136,38 +136,41 @@ may_lack(const struct world *w, const struct stream *s, int group, const struct 
 
 	switch (w->topics[s->topic].durability) {
 	case COMMIT: return false;
-	case ASYNC: return broker_ended(w, n->sent, n->confirmed + SLACK_NS, false);
+	case ASYNC: return broker_ended(w, ANY, n->sent, n->confirmed + SLACK_NS, false);
 	default:
 		/* The broker must know the group, and then live on. */
 		known = drained(w, group, s->topic, n->sent);
-		return known == 0 || broker_ended(w, known, end, true);
+		return known == 0 || broker_ended(w, ANY, known, end, true);
 	}
 }
 
 static void
 check_there(struct world *w, const struct stream *s, int group)
 {
-	bool fresh = w->groups[group].fresh, commit = w->topics[s->topic].durability == COMMIT;
+	const struct topic *t = &w->topics[s->topic];
+	bool fresh = w->groups[group].fresh, gaps = t->durability == COMMIT && !t->loose;
 	uint64_t end = drained(w, group, s->topic, UINT64_MAX);
-	bool before = true, failures = false;
+	/* With several brokers, of each key. */
+	bool lacks[KEYS] = { false }, failures[KEYS] = { false };
 
-	if (end == 0 || (fresh && w->topics[s->topic].durability == MEMORY))
+	if (end == 0 || (fresh && t->durability == MEMORY))
 		return;
 	for (uint64_t i = 1; i <= s->max; i++) {
 		const struct number *n = &s->numbers[i];
 		uint8_t is = *there(s, group, i);
 		bool has = (is & (fresh ? SEEN : ACKED)) != 0;
-		failures = failures || n->failed;
+		size_t k = t->brokers ? i % KEYS : 0;
+		failures[k] = failures[k] || n->failed;
 		if (!has && n->confirmed != 0 && n->confirmed < end && !n->failed &&
 		    !may_lack(w, s, group, n, end))
 			red(w, "missing", "%s:%llu was confirmed in %s, and group %s %s it",
 			    w->procs[s->proc].name, ULL(i), w->topics[s->topic].name,
 			    w->groups[group].name, (is & SEEN) != 0 ? "never settled" :
 			    "never got");
-		else if (has && !before && commit && !failures)
+		else if (has && lacks[k] && gaps && !failures[k])
 			red(w, "gap", "%s:%llu is in %s, the one before it is not",
 			    w->procs[s->proc].name, ULL(i), w->topics[s->topic].name);
-		before = has;
+		lacks[k] = !has;
 	}
 }
 
@@ -197,9 +200,12 @@ fresh_line(const struct world *w, const struct line *x)
 static bool
 may_move(const struct world *w, const struct line *a, const struct line *b)
 {
+	if ((a->maybe || b->maybe) && PLACE_BROKER(a->place) != PLACE_BROKER(b->place))
+		return true; /* and says so */
 	return w->topics[a->topic].durability != COMMIT &&
 	    w->procs[a->sender].kind != 'K' && !(fresh_line(w, a) && fresh_line(w, b)) &&
-	    broker_ended(w, a->t > SLACK_NS ? a->t - SLACK_NS : 0, b->t, true);
+	    broker_ended(w, PLACE_BROKER(a->place), a->t > SLACK_NS ? a->t - SLACK_NS : 0,
+	    b->t, true);
 }
 
 static void
@@ -215,10 +221,9 @@ check_twice(struct world *w)
 	for (size_t i = 1; i < n; i++) {
 		const struct line *a = &v[i - 1], *b = &v[i];
 		if (a->topic == b->topic && a->sender == b->sender && a->a == b->a &&
-		    (a->queue != b->queue || a->offset != b->offset) && !may_move(w, a, b))
-			red(w, "twice", "%s:%llu is in %s at %u/%llu and at %u/%llu",
-			    w->procs[a->sender].name, ULL(a->a), w->topics[a->topic].name,
-			    a->queue, ULL(a->offset), b->queue, ULL(b->offset));
+		    (a->place != b->place || a->offset != b->offset) && !may_move(w, a, b))
+			red(w, "twice", "%s:%llu is at %s and at %s",
+			    w->procs[a->sender].name, ULL(a->a), where(w, a), where(w, b));
 	}
 	free(v);
 }

@@ -1,5 +1,6 @@
 /* Offsets: one message each, for ever; and the order that they give. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "checker.h"
 #include "ledger.h"
@@ -12,7 +13,7 @@ by_offset(const void *p, const void *q)
 	const struct line *a = p, *b = q;
 
 	BY(a->topic, b->topic);
-	BY(a->queue, b->queue);
+	BY(a->place, b->place);
 	BY(a->offset, b->offset);
 	BY(a->t, b->t);
 	return 0;
@@ -23,53 +24,58 @@ check_reused(struct world *w, const struct line *v, size_t n)
 {
 	for (size_t i = 1; i < n; i++) {
 		const struct line *a = &v[i - 1], *b = &v[i];
-		if (a->topic == b->topic && a->queue == b->queue && a->offset == b->offset &&
+		if (a->topic == b->topic && a->place == b->place && a->offset == b->offset &&
 		    (a->sender != b->sender || a->a != b->a))
-			red(w, "reused", "%s %u/%llu was %s:%llu and then %s:%llu",
-			    w->topics[a->topic].name, a->queue, ULL(a->offset),
+			red(w, "reused", "%s was %s:%llu and then %s:%llu", where(w, a),
 			    w->procs[a->sender].name, ULL(a->a), w->procs[b->sender].name,
 			    ULL(b->a));
 	}
 }
 
-/* Deliveries of fresh groups only, by topic, queue and offset. */
+/* Deliveries of fresh groups only, by topic, place and offset.  What one producer sent is in
+ * order; with several brokers, what it sent with one key. */
 static void
 check_order(struct world *w, const struct line *v, size_t n)
 {
-	uint64_t *last = calloc(w->nprocs + 1, sizeof *last);
+	uint64_t (*last)[KEYS] = calloc(w->nprocs + 1, sizeof *last);
 
 	if (last == NULL)
 		die("out of memory");
 	for (size_t i = 0; i < n; i++) {
 		const struct line *x = &v[i];
-		if (i == 0 || v[i - 1].topic != x->topic || v[i - 1].queue != x->queue)
-			for (size_t k = 0; k < w->nprocs; k++)
-				last[k] = 0;
-		if (x->a < last[x->sender])
-			red(w, "order", "%s %u/%llu: %s:%llu comes after %llu",
-			    w->topics[x->topic].name, x->queue, ULL(x->offset),
-			    w->procs[x->sender].name, ULL(x->a), ULL(last[x->sender]));
-		last[x->sender] = x->a;
+		size_t key = w->topics[x->topic].brokers ? x->a % KEYS : 0;
+		if (i == 0 || v[i - 1].topic != x->topic || v[i - 1].place != x->place)
+			memset(last, 0, w->nprocs * sizeof *last);
+		if (w->topics[x->topic].loose)
+			continue;
+		if (x->a < last[x->sender][key])
+			red(w, "order", "%s: %s:%llu comes after %llu", where(w, x),
+			    w->procs[x->sender].name, ULL(x->a), ULL(last[x->sender][key]));
+		last[x->sender][key] = x->a;
 	}
 	free(last);
 }
 
-/* Messages with one key are in one queue. */
+/* Messages with one key are in one queue of a broker. */
 static void
-check_keys(struct world *w, const struct line *v, size_t n)
+check_queues(struct world *w, const struct line *v, size_t n)
 {
-	struct { bool is; uint32_t queue; } *at = calloc(w->ntopics * KEYS + 1, sizeof *at);
+	struct { bool is; uint32_t place; } (*at)[KEYS] =
+	    calloc(w->ntopics * BROKERS_MAX + 1, sizeof *at);
 
 	if (at == NULL)
 		die("out of memory");
 	for (size_t i = 0; i < n; i++) {
 		const struct line *x = &v[i];
-		size_t k = (size_t)x->topic * KEYS + x->a % KEYS;
-		if (at[k].is && at[k].queue != x->queue)
-			red(w, "key", "%s: key %llu is in queue %u and in %u",
-			    w->topics[x->topic].name, ULL(x->a % KEYS), at[k].queue, x->queue);
-		at[k].is = true;
-		at[k].queue = x->queue;
+		size_t b = (size_t)x->topic * BROKERS_MAX + (size_t)PLACE_BROKER(x->place);
+		size_t k = x->a % KEYS;
+		if (w->topics[x->topic].follow)
+			continue;
+		if (at[b][k].is && at[b][k].place != x->place)
+			red(w, "key", "%s: key %llu is in queue %u and in %u", where(w, x),
+			    ULL(k), PLACE_QUEUE(at[b][k].place), PLACE_QUEUE(x->place));
+		at[b][k].is = true;
+		at[b][k].place = x->place;
 	}
 	free(at);
 }
@@ -91,6 +97,6 @@ check_offsets(struct world *w)
 		if (w->groups[w->procs[v[i].proc].group].fresh)
 			v[fresh++] = v[i];
 	check_order(w, v, fresh);
-	check_keys(w, v, fresh);
+	check_queues(w, v, fresh);
 	free(v);
 }

@@ -31,6 +31,19 @@ red(struct world *w, const char *rule, const char *fmt, ...)
 	printf("\n");
 }
 
+const char *
+where(const struct world *w, const struct line *x)
+{
+	static char text[2][300];
+	static unsigned turn;
+	char *s = text[turn++ % 2];
+	const char *broker = w->brokers[PLACE_BROKER(x->place)];
+
+	snprintf(s, sizeof text[0], "%s %s%s%u/%llu", w->topics[x->topic].name, broker,
+	    *broker != '\0' ? ":" : "", PLACE_QUEUE(x->place), ULL(x->offset));
+	return s;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -42,6 +55,7 @@ main(int argc, char **argv)
 	load_done(&w);
 	check_messages(&w);
 	check_offsets(&w);
+	check_keys(&w);
 	check_groups(&w);
 	check_calls(&w);
 	for (size_t i = 0; i < w.deliveries.n; i++) {

@@ -114,37 +114,43 @@ fill(char *p, size_t n, uint64_t seed)
 	}
 }
 
+const char *
+plain(const char *dest)
+{
+	return dest[0] >= 'A' && dest[0] <= 'Z' && strlen(dest) > 4 && dest[3] == '-' ?
+	    dest + 4 : dest;
+}
+
 size_t
-body_make(char *buf, size_t size, const char *sender, const char *topic, uint64_t number)
+body_make(char *buf, size_t size, const struct letter *l)
 {
 	size_t n;
 
 	size = size < BODY_MIN ? BODY_MIN : size > BODY_MAX ? BODY_MAX : size;
-	n = (size_t)snprintf(buf, size, "%s %s %llu %zu\n", sender, topic,
-	    (unsigned long long)number, size);
+	n = (size_t)snprintf(buf, size, "%s %s %llu %llu %zu\n", l->sender, l->topic,
+	    (unsigned long long)l->number, (unsigned long long)l->due_ms, size);
 	if (n >= size)
 		die("a name is too long");
-	fill(buf + n, size - n, number * 31 + size);
+	fill(buf + n, size - n, l->number * 31 + size);
 	return size;
 }
 
 int
-body_read(const void *body, size_t len, const char *topic, char sender[NAME_SIZE],
-    uint64_t *number)
+body_read(const void *body, size_t len, const char *topic, struct letter *l)
 {
-	static char again[BODY_MAX];
-	unsigned long long n;
-	char head[BODY_MIN + 1], to[81];
+	static char again[BODY_MAX], sender[NAME_SIZE], to[81];
+	unsigned long long n, due;
+	char head[BODY_MIN + 1];
 	size_t size;
 
 	if (len < BODY_MIN || len > BODY_MAX)
 		return -1;
 	memcpy(head, body, BODY_MIN);
 	head[BODY_MIN] = '\0';
-	if (sscanf(head, "%39s %80s %llu %zu\n", sender, to, &n, &size) != 4 || size != len ||
-	    strcmp(to, topic) != 0)
+	if (sscanf(head, "%39s %80s %llu %llu %zu\n", sender, to, &n, &due, &size) != 5 ||
+	    size != len || strcmp(to, topic) != 0)
 		return -1;
-	*number = n;
-	body_make(again, size, sender, to, n);
+	*l = (struct letter){ sender, to, n, due };
+	body_make(again, size, l);
 	return memcmp(again, body, len) == 0 ? 0 : -1;
 }

@@ -8,7 +8,7 @@
 
 #include "ledger.h"
 
-#define ARGS_MAX 24
+#define ARGS_MAX 32
 #define TEXT 512
 
 struct proc {
@@ -33,6 +33,8 @@ void proc_start(struct proc *);
 /* Wait until a daemon is ready, or for the end of another, which must be good. */
 void proc_ready(struct proc *);
 void proc_wait(struct proc *);
+/* Wait for an end of whatever kind. */
+void proc_end(struct proc *);
 /* It must still run; false for a client that found no broker and ended with 69. */
 bool proc_check(struct proc *);
 /* kill -9, noted. */

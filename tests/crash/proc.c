@@ -119,14 +119,12 @@ ended_well(struct proc *p, int status)
 		fail("%s ended with status %d", p->name, WEXITSTATUS(status));
 }
 
-void
-proc_wait(struct proc *p)
+static int
+end_of(struct proc *p)
 {
 	uint64_t until = now_ns() + UINT64_C(1000000) * PATIENCE_MS;
 	int status;
 
-	if (p->pid == 0)
-		return;
 	while (waitpid(p->pid, &status, WNOHANG) == 0) {
 		if (now_ns() > until)
 			fail("%s does not end", p->name);
@@ -134,7 +132,20 @@ proc_wait(struct proc *p)
 	}
 	p->pid = 0;
 	drop_fd(p);
-	ended_well(p, status);
+	return status;
+}
+
+void
+proc_wait(struct proc *p)
+{
+	if (p->pid != 0)
+		ended_well(p, end_of(p));
+}
+
+void
+proc_end(struct proc *p)
+{
+	end_of(p);
 }
 
 bool

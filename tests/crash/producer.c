@@ -1,20 +1,31 @@
 /*
- * producer LEDGER NAME SEED TOPIC...: sends numbered messages to all topics in bursts, until
- * SIGTERM; then waits for all confirms.  Fails when a message failed; status 69 when that is
- * because it began while no broker was up.
+ * producer [-m] [-r REGION] [-o WHO] LEDGER NAME SEED DEST...: sends numbered messages to all
+ * destinations in bursts, until SIGTERM; then waits for all confirms.  Fails when a message
+ * failed; status 69 when that is because it began while no broker was up.  A destination
+ * that begins with '?' may refuse messages.  -m: there are several brokers, so that what is
+ * confirmed need not be what was sent first.  Messages to "later" are due a little later.  -o:
+ * sends as WHO, who may be several processes: the same messages with the same ids, each
+ * stored once.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "dfb.h"
+#include "features.h"
 #include "ledger.h"
 
 #define TOPICS 8
 #define PER_TOPIC 3000 /* enough for a round */
 #define END_MS 30000
+#define LATER_MS 400 /* at most; the driver waits for that */
 
 struct out {
 	const char *topic;
+	bool may_refuse;
 	struct dfb_producer *p;
 	uint64_t sent;    /* given to the library */
 	uint64_t claimed; /* written down as about to be sent */
@@ -22,7 +33,8 @@ struct out {
 };
 
 static struct out outs[TOPICS];
-static const char *name;
+static const char *name, *who;
+static bool many;
 static struct rng rng;
 static int bad_status;
 
@@ -33,6 +45,8 @@ on_failed(void *arg, uint64_t n, enum dfb_status st, const char *why)
 
 	ledger_line("f %llu %s %llu", (unsigned long long)now_ns(), o->topic,
 	    (unsigned long long)n);
+	if (o->may_refuse && st == DFB_AGAIN)
+		return;
 	fprintf(stderr, "%s: message %llu to %s failed: %d, %s\n", name,
 	    (unsigned long long)n, o->topic, st, why);
 	bad_status = bad_status != 1 && unknown_topic((int)st, why) ?
@@ -44,11 +58,38 @@ note(struct out *o)
 {
 	uint64_t n = dfb_producer_taken(o->p) - dfb_producer_pending(o->p);
 
-	if (n == o->confirmed)
+	if (n == o->confirmed || (many && dfb_producer_pending(o->p) != 0))
 		return;
 	o->confirmed = n;
 	ledger_line("c %llu %s %llu", (unsigned long long)now_ns(), o->topic,
 	    (unsigned long long)n);
+}
+
+/* Scheduled, and with ids that the number says. */
+static uint64_t
+extras(struct dfb_msg *m, const char *topic, uint64_t number, struct rng *r)
+{
+	uint64_t due = 0;
+
+#if HAS_DUE
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	if (strcmp(topic, "later") == 0 && rng_below(r, 4) != 0)
+		due = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 +
+		    rng_below(r, LATER_MS);
+	m->due_ms = due;
+#endif
+	if (who != NULL) {
+		struct rng id = { number };
+		for (const char *s = who; *s != '\0'; s++)
+			id.state = rng_next(&id) + (uint64_t)*s;
+		for (size_t i = 0; i < sizeof m->id.b; i++)
+			m->id.b[i] = (uint8_t)rng_next(&id);
+	}
+	(void)topic;
+	(void)r;
+	return due;
 }
 
 /* What was written down, to the library; what does not fit goes the next time. */
@@ -64,8 +105,10 @@ put(struct dfb *d, struct out *o)
 		size_t size = rng_below(&one, 20) == 0 ? rng_below(&one, 16000) :
 		    rng_below(&one, 400);
 		struct dfb_msg m = { .body = body, .key = key };
+		uint64_t due = extras(&m, o->topic, o->sent + 1, &one);
 
-		m.body_len = body_make(body, size, name, o->topic, o->sent + 1);
+		m.body_len = body_make(body, size, &(struct letter){ who != NULL ? who : name,
+		    o->topic, o->sent + 1, due });
 		m.key_len = (size_t)snprintf(key, sizeof key, "k%llu",
 		    (unsigned long long)((o->sent + 1) % KEYS));
 		if ((st = dfb_producer_put(o->p, &m)) == DFB_AGAIN)
@@ -104,7 +147,8 @@ finish(struct dfb *d, size_t n)
 			note(o);
 		}
 		note(o);
-		if (o->confirmed != o->claimed || dfb_producer_failures(o->p) != 0) {
+		if (o->confirmed != o->claimed ||
+		    (dfb_producer_failures(o->p) != 0 && !o->may_refuse)) {
 			fprintf(stderr, "%s: %s: %llu of %llu confirmed\n", name, o->topic,
 			    (unsigned long long)o->confirmed, (unsigned long long)o->claimed);
 			bad = 1;
@@ -114,33 +158,59 @@ finish(struct dfb *d, size_t n)
 	return bad_status != 0 ? bad_status : bad;
 }
 
+static void
+open_out(struct dfb *d, struct out *o, const char *dest)
+{
+	o->may_refuse = *dest == '?';
+	dest += o->may_refuse;
+	o->topic = plain(dest);
+	if (dfb_producer_open(d, &(struct dfb_producer_config){ .dest = dest,
+	    .window = 1 + (uint32_t)rng_below(&rng, 500), .no_wait = o->may_refuse,
+#if HAS_ONCE
+	    .once = who != NULL,
+#endif
+	    .failed = on_failed, .arg = o }, &o->p) != DFB_OK)
+		die("cannot open a producer: %s", dfb_error(d));
+}
+
+static void
+options(int *argc, char ***argv, struct dfb_config *cf)
+{
+	int c;
+
+	while ((c = getopt(*argc, *argv, "mr:o:")) != -1)
+		switch (c) {
+		case 'm': many = true; break;
+		case 'r': cf->region = optarg; break;
+		case 'o': who = optarg; break;
+		default: exit(64);
+		}
+	*argc -= optind;
+	*argv += optind;
+	if (*argc < 4 || *argc - 3 > TOPICS)
+		die("usage: producer [-m] [-r REGION] [-o WHO] LEDGER NAME SEED DEST...");
+}
+
 int
 main(int argc, char **argv)
 {
 	struct dfb_config cf = { .first_wait_ms = END_MS };
-	size_t n = (size_t)argc - 4;
 	struct dfb *d;
+	size_t n;
 	int bad;
 
-	if (argc < 5 || n > TOPICS)
-		die("usage: producer LEDGER NAME SEED TOPIC...");
+	options(&argc, &argv, &cf);
+	n = (size_t)argc - 3;
 	catch_stop();
-	ledger_open(argv[1]);
-	name = argv[2];
-	rng.state = strtoull(argv[3], NULL, 10);
-	ledger_line("P %s", name);
+	ledger_open(argv[0]);
+	name = argv[1];
+	rng.state = strtoull(argv[2], NULL, 10);
+	ledger_line("P %s", who != NULL ? who : name);
 	cf.who = name;
 	if (dfb_open(&cf, &d) != DFB_OK)
 		die("cannot open a client");
-	for (size_t i = 0; i < n; i++) {
-		outs[i].topic = argv[4 + i];
-		if (dfb_producer_open(d, &(struct dfb_producer_config){
-		    .dest = outs[i].topic, .window = 1 + (uint32_t)rng_below(&rng, 500),
-		    /* By their ids, too: they are looked for after each crash. */
-		    .once = rng_below(&rng, 2) == 0,
-		    .failed = on_failed, .arg = &outs[i] }, &outs[i].p) != DFB_OK)
-			die("cannot open a producer: %s", dfb_error(d));
-	}
+	for (size_t i = 0; i < n; i++)
+		open_out(d, &outs[i], argv[3 + i]);
 	while (!stop_asked && bad_status == 0) {
 		burst(d, &outs[rng_below(&rng, n)]);
 		dfb_wait(d, (int)rng_below(&rng, 4));
