@@ -186,7 +186,8 @@ $B/bench/%: $B/obj/tests/bench/%.o $(BENCH_OBJS) $B/tools.a $B/libdfb.a
 # The crash harness: its programs, and a broker that lies (tests/crash/lie.c says how).
 CRASH := $(addprefix $B/crash/,producer consumer caller life checker lying-broker)
 crash_obj = $(patsubst %,$B/obj/tests/crash/%.o,$(1))
-LIES := dfb_store_commit dfb_store_flush commit_dirty_producer dfb_batch_put dfb_store_scan
+LIES := dfb_store_commit dfb_store_flush commit_dirty_producer dfb_batch_put dfb_store_scan \
+	moves_limit group_balance gray_lane
 
 $B/crash/checker: $(call objs,tests/crash/check*.c)
 $B/crash/life: $(call crash_obj,proc plan bus)

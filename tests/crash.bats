@@ -69,3 +69,18 @@ lie() {
 	cd "$BATS_TEST_TMPDIR"
 	lie clean reused
 }
+
+@test "a broker that gives a key's new queue out too soon is found" {
+	cd "$BATS_TEST_TMPDIR"
+	lie fences key-order
+}
+
+@test "a broker that gives a queue to two owners is found" {
+	cd "$BATS_TEST_TMPDIR"
+	lie owners redelivered
+}
+
+@test "a broker that gives messages the wrong label is found" {
+	cd "$BATS_TEST_TMPDIR"
+	lie label label
+}

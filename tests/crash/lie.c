@@ -4,13 +4,16 @@
  * how.  "confirm": messages are confirmed when taken, and committed later; "flush": it
  * takes the log as flushed that is not; "resend": it does not remember senders; "ack": it
  * does not remember how far groups are; "clean": after a crash it believes in an orderly
- * stop.  "slow" is no lie: each commit and each flush take 20 ms.
+ * stop; "fences": a new queue is delivered before the old ones of its keys are settled;
+ * "owners": a queue is given to the next while its last owner still has messages of it;
+ * "label": now and then any message is the label's.  "slow" is no lie: each commit and each flush take 20 ms.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "dfb-broker/broker.h"
+#include "dfb-broker/lane.h"
 #include "store/store.h"
 
 int __real_dfb_store_commit(struct dfb_store *, const struct dfb_batch *, bool);
@@ -25,6 +28,12 @@ int __real_dfb_store_scan(struct dfb_store *, int, int (*)(void *, const void *,
     const void *, size_t), void *);
 int __wrap_dfb_store_scan(struct dfb_store *, int, int (*)(void *, const void *, size_t,
     const void *, size_t), void *);
+uint64_t __real_moves_limit(const struct cursor *, uint64_t);
+uint64_t __wrap_moves_limit(const struct cursor *, uint64_t);
+void __real_group_balance(struct broker *, struct group *);
+void __wrap_group_balance(struct broker *, struct group *);
+struct lane *__real_gray_lane(const struct topic *, const struct dfb_record *);
+struct lane *__wrap_gray_lane(const struct topic *, const struct dfb_record *);
 
 static bool
 lies(const char *how)
@@ -81,4 +90,39 @@ __wrap_dfb_store_scan(struct dfb_store *s, int table, int (*fn)(void *, const vo
 	if (table == T_META && lies("clean"))
 		fn(arg, "clean", 5, "1", 1);
 	return __real_dfb_store_scan(s, table, fn, arg);
+}
+
+/* ---- queues that follow consumers, labels ---- */
+
+uint64_t
+__wrap_moves_limit(const struct cursor *c, uint64_t limit)
+{
+	return lies("fences") ? limit : __real_moves_limit(c, limit);
+}
+
+void
+__wrap_group_balance(struct broker *b, struct group *g)
+{
+	__real_group_balance(b, g);
+	for (uint32_t i = 0; i < g->topic->nqueues && lies("owners"); i++) {
+		struct cursor *c = g->cursors[i];
+		struct sub *heir = c->heir;
+		if (heir == NULL)
+			continue;
+		cursor_take_back(b, c);
+		c->owner = heir;
+		c->heir = NULL;
+		deliver_ready(b, c);
+	}
+}
+
+struct lane *
+__wrap_gray_lane(const struct topic *t, const struct dfb_record *r)
+{
+	static unsigned turn;
+	const struct gray *g = TAILQ_FIRST(&t->gray);
+
+	if (lies("label") && ++turn % 50 == 0 && g != NULL)
+		return __real_gray_lane(t, r) == lane_first(t) ? lane_find(t, 1) : lane_first(t);
+	return __real_gray_lane(t, r);
 }
