@@ -132,7 +132,7 @@ finds() {
 	sed -i '/^d/i g 9006 A10-c 1 0 1 1 p1:8' f1.led
 	sed -i '/^d/i g 3006 A10-c 1 0 1 1 p1:8\na 3006 A10-c 1 0' c1.led
 	run_status 1 "$CHECKER" ./*.led
-	assert_match "RED key: A10-c: key 1 is in queue 0 and in 1" "$output"
+	assert_match "RED key: A10-c 1/0: key 1 is in queue 0 and in 1" "$output"
 }
 
 @test "redelivered: after it was acknowledged" {
@@ -183,6 +183,106 @@ finds() {
 	sed -i 's/^c 2000 A10-c 3/c 2000 A10-c 2/' p1.led
 	sed -i '/^a .* 0 2$/d' c1.led
 	finds passed
+}
+
+# Two brokers: p1's messages 1 and 3 are at a1, 2 at a2.
+two_brokers() {
+	sed -i 's/A10-c commit/A10-c commit b/' driver.led
+	sed -i 's| A10-c 0 0| A10-c a1/0 0|; s| A10-c 0 1| A10-c a2/0 0|; s| A10-c 0 2| A10-c a1/0 1|' \
+	    c1.led f1.led
+}
+
+@test "several brokers: places are of one broker, order and gaps of a key" {
+	two_brokers
+	good
+	sed -i 's/p1:1$/p1:X/; s/p1:3/p1:1/; s/p1:X/p1:3/' c1.led f1.led
+	good # other keys
+	sed -i 's/1 3$/1 8/; s/^c .*/c 2000 A10-c 1/' p1.led
+	sed -i 's/p1:3/p1:8/' c1.led f1.led
+	finds order
+}
+
+@test "several brokers: gaps of a key" {
+	two_brokers
+	sed -i 's/1 3$/1 15/; s/^c .*/c 2000 A10-c 1/' p1.led
+	sed -i '/p1:2/d; /^a .*a2/d' c1.led f1.led
+	good
+	sed -i 's/p1:3/p1:15/' c1.led f1.led
+	finds gap
+}
+
+@test "several brokers: only the end of the one that had it is an excuse" {
+	two_brokers
+	printf '%s\n' "C c2 g1" "g 8000 A10-c a2/0 0 2 1 p1:2" >c2.led
+	echo "k 3006 3007 broker-a1.1" >>driver.led
+	finds redelivered
+	echo "k 3006 3007 broker-a22.1" >>driver.led
+	finds redelivered
+	echo "k 3006 3007 broker-a2.1" >>driver.led
+	good
+}
+
+@test "twice: a possible duplicate is at another broker, and says so" {
+	two_brokers
+	sed -i '/^d/i g 9007 A10-c a2/0 3 1 1 p1:3' f1.led
+	sed -i '/^d/i g 3007 A10-c a2/0 3 1 1 p1:3\na 3007 A10-c a2/0 3' c1.led
+	finds twice
+	sed -i 's/^g .* 3 1 1 p1:3/& maybe/' f1.led c1.led
+	good
+	sed -i 's| a2/0 3| a1/0 3|' f1.led c1.led
+	finds twice
+}
+
+# p1's 1 and 8 have one key; 1 is in queue 0, and the change to queue 1 comes before 8.
+two_queues() {
+	sed -i 's/A10-c commit/A10-c commit bq/' driver.led
+	sed -i 's/1 3$/1 8/' p1.led
+	sed -i '/^d/i g 9006 A10-c 1 0 1 1 p1:8' f1.led
+	sed -i '/^d/i g 3006 A10-c 1 0 1 1 p1:8\na 3006 A10-c 1 0' c1.led
+}
+
+@test "key-order: a key's next queue before the old one was settled" {
+	two_queues
+	good
+	sed -i '/^a 3002/d' c1.led
+	sed -i '/^d/i a 3007 A10-c 0 0' c1.led
+	finds key-order
+	sed -i '/^d/i n 3005 A10-c 0 0' c1.led # given back: it is behind others
+	good
+}
+
+@test "key-order: not in one queue, and not between lanes" {
+	two_queues
+	sed -i '/^a 3002/d' c1.led
+	sed -i '/^d/i a 3007 A10-c 0 0' c1.led
+	sed -i 's/ A10-c 1 0/ A10-c 0 7/' c1.led f1.led
+	good
+	sed -i 's/ A10-c 0 7/ A10-c 1024 7/' c1.led f1.led
+	sed -i 's/commit bq/commit bqg1/' driver.led
+	good
+}
+
+@test "label: keys that no rule names, in its lane or at its instances" {
+	sed -i 's/A10-c commit/A10-c commit g12/' driver.led
+	good
+	sed -i 's/^C c1 g1/C c1 g1 v2/' c1.led
+	finds label # 3
+	sed -i 's/commit g12/commit g123/' driver.led
+	good
+	sed -i 's/^C c1 g1 v2/C c1 g1/; s/ A10-c 0 2/ A10-c 1024 2/' c1.led f1.led
+	good
+	sed -i 's/commit g123/commit g12/' driver.led
+	finds label
+	sed -i 's/commit g12/commit/' driver.led
+	finds label
+}
+
+@test "early: before its time; without order where there is none" {
+	sed -i 's/A10-c commit/A10-c commit x/' driver.led
+	sed -i 's/p1:2/p1:X/; s/p1:3/p1:2/; s/p1:X/p1:3/' c1.led f1.led
+	good
+	echo "y 3005 A10-c p1:2 7" >>c1.led
+	finds early
 }
 
 @test "calls: no answer, two answers, an answer of another" {
