@@ -101,8 +101,9 @@ in_order() {
 	    END { if (bad != "") { print bad; exit 1 } }' again="${2:-0}" "$1"
 }
 
+# For JOIN_SECONDS at least: make torture has a minute of it.
 @test "instances join and leave under load: order by key holds, nothing is lost" {
-	local n=8000 keys=40 i step pids=() at
+	local n=0 keys=40 i step pids=() at end=$((SECONDS + ${JOIN_SECONDS:-0}))
 	dfb-ctl topic create A10-x --grow-delay 20ms --shrink-delay 40ms
 	: >all
 	start() {
@@ -114,8 +115,9 @@ in_order() {
 	dfb-send -J -w 50 A10-x <in 3>&- &
 	sender=$!
 	exec 8>in
-	for ((step = 0; step < 40; step++)); do
-		seq $((step * n / 40 + 1)) $(((step + 1) * n / 40)) | jq -c --argjson k $keys \
+	for ((step = 0; step < 40 || SECONDS < end; step++)); do
+		((n += 200))
+		seq $((n - 199)) $n | jq -c --argjson k $keys \
 		    '{key: "k\(. % $k)", body: ((. - 1) / $k | floor + 1 | tostring)}' >&8
 		if ((${#pids[@]} < 4 && RANDOM % 2)) || ((${#pids[@]} < 2)); then
 			start
@@ -131,6 +133,7 @@ in_order() {
 	wait_for "[ \$(sort -u all | wc -l) = $n ]"
 	assert_eq $n "$(wc -l <all)" # planned leaves: nothing twice
 	in_order all
+	echo "$step joins and leaves, $n messages"
 	for i in "${pids[@]}"; do kill $i; wait $i || true; done
 	assert_eq 0 "$(dfb-ctl group show --json A10-x g | jq .lag)"
 	wait_for '[ "$(dfb-ctl topic show --json A10-x | jq "[.per_broker[].queues[] |
