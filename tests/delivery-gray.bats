@@ -153,6 +153,23 @@ rules() {
 	assert_eq 1000 "$(dfb-recv --peek A10-x | wc -l)"
 }
 
+@test "a label's queues that went and come back: no offset is used twice" {
+	dfb-ctl topic create --broker a1 --durability memory A10-m
+	dfb-recv -g g -f '%q %o %s\n' A10-m >m.out 3>&- &
+	CHILDREN+=($!)
+	lanes() {
+		dfb-ctl topic show --json A10-m | jq '[.per_broker[].queues[] | select(.label == "v2")] | length'
+	}
+	for round in 1 2 3; do
+		dfb-ctl gray set A10-m v2 --percent 100 --else fallback
+		seq 10 | dfb-send A10-m
+		wait_for "[ \$(wc -l <m.out) = $((round * 10)) ]"
+		dfb-ctl gray delete A10-m v2
+		wait_for '[ "$(lanes)" = 0 ]'
+	done
+	assert_eq 30 "$(cut -d ' ' -f 1,2 m.out | sort -u | wc -l)"
+}
+
 @test "bad rules" {
 	run_status 64 dfb-ctl gray set A10-x v2
 	run_status 64 dfb-ctl gray set A10-x v2 --else refuse

@@ -109,8 +109,6 @@ struct lane {
 	uint32_t number;
 	uint32_t kept, readable, writable;
 	struct queue **queues;   /* those kept, by number; the readable ones come first */
-	uint64_t *floors;        /* where those that were removed end; nfloors */
-	uint32_t nfloors;
 	uint64_t grow_at, shrink_at; /* mono ms; 0: not */
 	uint32_t turn;           /* for messages without a key */
 	TAILQ_ENTRY(lane) link;
@@ -129,6 +127,11 @@ RB_HEAD(client_tree, client);
 struct gray;
 struct move;
 
+struct floor {               /* where a queue ends that was removed */
+	uint32_t index;
+	uint64_t at;
+};
+
 struct topic {
 	char name[DFB_TOPIC_MAX];
 	uint32_t id;
@@ -136,6 +139,8 @@ struct topic {
 	struct lane_list lanes;  /* at least one */
 	struct queue **queues;   /* of all lanes, in no order */
 	uint32_t nqueues;
+	struct floor *floors;    /* also of lanes that are gone */
+	size_t nfloors;
 	unsigned serving;        /* subscriptions of groups, broadcast apart */
 	struct group_list groups;
 	bool limited;            /* it has rates */

@@ -27,7 +27,6 @@ lane_free(struct topic *t, struct lane *l)
 {
 	TAILQ_REMOVE(&t->lanes, l, link);
 	free(l->queues);
-	free(l->floors);
 	free(l);
 }
 
@@ -112,9 +111,35 @@ make_room(struct topic *t, struct lane *l)
 	return 0;
 }
 
+/* Of a queue that was removed; NULL. */
+static struct floor *
+find_floor(const struct topic *t, uint32_t index)
+{
+	for (size_t i = 0; i < t->nfloors; i++)
+		if (t->floors[i].index == index)
+			return &t->floors[i];
+	return NULL;
+}
+
+int
+topic_floor(struct topic *t, uint32_t index, uint64_t floor)
+{
+	struct floor *f = find_floor(t, index);
+
+	if (f == NULL) {
+		if ((f = reallocarray(t->floors, t->nfloors + 1, sizeof *f)) == NULL)
+			return -1;
+		t->floors = f;
+		f += t->nfloors++;
+	}
+	*f = (struct floor){ index, floor };
+	return 0;
+}
+
 static int
 add_queue(struct broker *b, struct topic *t, struct lane *l)
 {
+	const struct floor *f;
 	struct group *g;
 	struct queue *q;
 
@@ -122,9 +147,8 @@ add_queue(struct broker *b, struct topic *t, struct lane *l)
 	    (q = queue_new(t, l, l->number << LANE_SHIFT | l->kept)) == NULL)
 		return -1;
 	q->slot = t->nqueues;
-	if (l->kept < l->nfloors)
-		q->first = q->next = q->committed = q->gap_from = q->gap_to =
-		    l->floors[l->kept];
+	if ((f = find_floor(t, q->index)) != NULL)
+		q->first = q->next = q->committed = q->gap_from = q->gap_to = f->at;
 	TAILQ_FOREACH(g, &t->groups, link) {
 		if ((g->cursors[q->slot] = cursor_new(b, g, q)) == NULL)
 			fail_stop(b, "no memory for a queue");
@@ -153,22 +177,6 @@ lane_add(struct broker *b, struct topic *t, struct lane *l, uint32_t n)
 
 /* ---- shrinking ---- */
 
-void
-lane_floor(struct lane *l, uint32_t i, uint64_t floor)
-{
-	uint64_t *p;
-
-	if (i >= l->nfloors) {
-		if ((p = reallocarray(l->floors, i + 1, sizeof *p)) == NULL)
-			return; /* the row is read again before that matters */
-		for (uint32_t k = l->nfloors; k <= i; k++)
-			p[k] = 0;
-		l->floors = p;
-		l->nfloors = i + 1;
-	}
-	l->floors[i] = floor;
-}
-
 static void
 forget_cursor(struct broker *b, struct group *g, struct cursor *c, struct dfb_batch *batch)
 {
@@ -191,9 +199,8 @@ lane_remove_last(struct broker *b, struct topic *t, struct lane *l)
 	struct dfb_batch *batch = commit_batch(b, true);
 	struct group *g;
 
-	/* Offsets never run backwards: also when it comes back. */
-	lane_floor(l, l->kept - 1, q->next);
-	if (l->nfloors < l->kept || (t->set.durability != DFB_MEMORY &&
+	/* Offsets never run backwards: also when it comes back, or its lane does. */
+	if (topic_floor(t, q->index, q->next) == -1 || (t->set.durability != DFB_MEMORY &&
 	    queue_floor_row(batch, q, q->next) == -1))
 		fail_stop(b, "no memory to remove a queue");
 	TAILQ_FOREACH(g, &t->groups, link) {

@@ -29,7 +29,7 @@ const struct gray *gray_refuses(const struct topic *, const struct dfb_record *)
 /* lane_row.c: lanes and moves, in the topic's row.  -1: no memory, or malformed. */
 int lanes_to_json(const struct topic *, struct json_t *row);
 int lanes_from_json(struct broker *, struct topic *, const struct json_t *row);
-void lane_floor(struct lane *, uint32_t i, uint64_t floor); /* the row of one not there */
+int topic_floor(struct topic *, uint32_t index, uint64_t floor); /* the row of a queue not there */
 
 /* follow.c: after consumers changed; after settings did, with or without the delays */
 void follow_look(struct broker *, struct topic *);

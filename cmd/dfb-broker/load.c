@@ -86,14 +86,12 @@ queue_by_id(struct broker *b, uint64_t id)
 	return t != NULL ? topic_queue(t, id & 0xffff) : NULL;
 }
 
-static void
+static int
 absent_queue(struct broker *b, uint64_t id, uint64_t floor)
 {
 	struct topic *t = topic_by_id(b, (uint32_t)(id >> 16));
-	struct lane *l = t != NULL ? lane_find(t, (uint32_t)(id & 0xffff) >> LANE_SHIFT) : NULL;
 
-	if (l != NULL)
-		lane_floor(l, id & LANE_QUEUES_MAX, floor);
+	return t != NULL ? topic_floor(t, id & 0xffff, floor) : 0;
 }
 
 static int
@@ -110,8 +108,8 @@ load_floor(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 		return bad("queues");
 	if (q != NULL)
 		q->floor = floor;
-	else
-		absent_queue(l->b, be64dec(key), floor);
+	else if (absent_queue(l->b, be64dec(key), floor) == -1)
+		return bad("queues");
 	return 0;
 }
 

@@ -264,5 +264,6 @@ topic_free(struct broker *b, struct topic *t)
 	ids_free(b, &t->called);
 	flow_release(t);
 	free(t->queues);
+	free(t->floors);
 	free(t);
 }
