@@ -169,6 +169,9 @@ open_out(struct dfb *d, struct out *o, const char *dest)
 #if HAS_ONCE
 	    .once = who != NULL,
 #endif
+#if HAS_MAYBE /* one in three soon gives up waiting for a broker that is away */
+	    .failover_ms = rng_below(&rng, 3) == 0 ? 1 + rng_below(&rng, 150) : UINT64_MAX,
+#endif
 	    .failed = on_failed, .arg = o }, &o->p) != DFB_OK)
 		die("cannot open a producer: %s", dfb_error(d));
 }
