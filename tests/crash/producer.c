@@ -166,8 +166,8 @@ open_out(struct dfb *d, struct out *o, const char *dest)
 	o->topic = plain(dest);
 	if (dfb_producer_open(d, &(struct dfb_producer_config){ .dest = dest,
 	    .window = 1 + (uint32_t)rng_below(&rng, 500), .no_wait = o->may_refuse,
-#if HAS_ONCE
-	    .once = who != NULL,
+#if HAS_ONCE /* half of the others, too: ids are looked for after each crash */
+	    .once = who != NULL || rng_below(&rng, 2) == 0,
 #endif
 #if HAS_MAYBE /* one in three soon gives up waiting for a broker that is away */
 	    .failover_ms = rng_below(&rng, 3) == 0 ? 1 + rng_below(&rng, 150) : UINT64_MAX,
