@@ -95,7 +95,9 @@ strike_one(const struct event *e, enum victim v)
 	if (p->pid == 0)
 		return; /* it is away */
 	if (e->gently) {
-		/* One that is not ready does not know SIGTERM yet. */
+		/* A client waits for its brokers.  One that is not ready does not know SIGTERM yet. */
+		if (!p->daemon)
+			all_back();
 		proc_ready(p);
 		proc_stop(p);
 		if (p->daemon)
