@@ -244,8 +244,9 @@ start_client(struct proc *p, const struct client *c, bool drains)
 	snprintf(path, sizeof path, "%s/%s", bus.here, c->program);
 	snprintf(ledger, sizeof ledger, "%s.led", p->name);
 	snprintf(number, sizeof number, "%llu", (unsigned long long)rng_next(&r));
-	snprintf(topics, sizeof topics, "%s%s", c->topics,
-	    HAS_DUE && strchr(c->topics, ' ') != NULL ? " later" : "");
+	snprintf(topics, sizeof topics, "%s%s%s", c->topics,
+	    HAS_DUE && strchr(c->topics, ' ') != NULL ? " later" : "",
+	    bus_has(O1) && strchr(c->topics, ' ') != NULL && !sends(c) ? " once" : "");
 	p->argv[n++] = path;
 	p->argv[n++] = "-r";
 	p->argv[n++] = bus.many ? c->region : "A10";
@@ -303,12 +304,9 @@ drain(struct client *c, size_t n)
 void
 bus_drain(unsigned round, enum rule rule)
 {
-	const char *all = HAS_ONCE && !bus.many ? ALL " once" : ALL;
-	const char *kept = HAS_ONCE && !bus.many ? "commit async follow gray once" :
-	    "commit async follow gray";
 	struct client groups[] = {
-		{ .group = "g1", .topics = all },
-		{ .group = "g2", .topics = all },
+		{ .group = "g1", .topics = ALL },
+		{ .group = "g2", .topics = ALL },
 		{ .group = "g1", .topics = "gray", .label = "v2" },
 	};
 	char fresh[32];
@@ -319,7 +317,7 @@ bus_drain(unsigned round, enum rule rule)
 	snprintf(fresh, sizeof fresh, "fresh%u", round);
 	drain(groups, rule == REFUSE ? 3 : 2);
 	if (bus.keeps)
-		drain(&(struct client){ .group = fresh, .topics = kept }, 1);
+		drain(&(struct client){ .group = fresh, .topics = "commit async follow gray" }, 1);
 }
 
 /* ---- the beginning ---- */
