@@ -118,7 +118,7 @@ bus_stop(void)
 
 /* ---- dfb-ctl ---- */
 
-#define CTL_MAX 14
+#define CTL_MAX 16
 
 /* To its end.  sure: which must be good. */
 static void
@@ -168,6 +168,9 @@ make_topic(const char *topic, const char *durability, const char *queues, const 
 	ctl_all(topic, (const char *[]){ "topic", "create", "--durability", durability,
 	    "--queues", queues, "--retries", "1000", "--backoff", "5ms", "--retention",
 	    bus.keeps ? "7d" : "500ms", "TOPIC", NULL }, true);
+	if (bus.limits && strcmp(topic, "call") != 0)
+		ctl_all(topic, (const char *[]){ "topic", "set", "--max-depth", "200",
+		    "--client-rate", "4000", "TOPIC", NULL }, true);
 	ledger_line("o %s %s %s%s", topic, durability, bus.many ? "b" : "-", rules);
 }
 
@@ -184,11 +187,13 @@ bus_rule(enum rule rule, bool sure)
 void
 bus_pause(bool on, bool sure)
 {
-	if (!bus.can_pause || (!on && !bus.pause))
+	static unsigned turn;
+
+	if (!bus.can_pause || (!on && !bus.paused))
 		return;
-	bus.pause = on || !sure;
-	ctl_all("follow", (const char *[]){ "topic", on ? "pause" : "resume", "TOPIC", NULL },
-	    sure);
+	bus.paused = on || !sure;
+	ctl_all("follow", (const char *[]){ "topic", on ? "pause" : "resume", "TOPIC",
+	    on && ++turn % 2 == 0 ? "--sends" : NULL, NULL }, sure);
 }
 
 /* A shell command with the tools; what it prints is for the report of a failure. */
@@ -368,6 +373,8 @@ bus_setup(struct rng *r)
 	}
 	choose_setup(r);
 	bus.can_pause = shell("dfb-ctl topic pause --help");
+	bus.limits = rng_below(r, 3) == 0 &&
+	    shell("dfb-ctl topic create --help | grep -e --max-depth");
 	start_daemon(NAMES);
 	for (enum victim v = A1; v <= B2; v++)
 		if (bus_has(v))

@@ -16,7 +16,8 @@ struct bus {
 	bool many;            /* brokers: two in each of two regions; else one */
 	bool keeps;           /* topics keep what is consumed, for fresh groups */
 	bool can_pause;       /* dfb-ctl can pause topics */
-	bool pause;           /* topic follow is paused */
+	bool limits;          /* topics have a depth and rates, if dfb-ctl can set them */
+	bool paused;          /* topic follow is */
 	const char *segment;
 };
 

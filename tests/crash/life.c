@@ -96,8 +96,11 @@ strike_one(const struct event *e, enum victim v)
 		return; /* it is away */
 	if (e->gently) {
 		/* A client waits for its brokers.  One that is not ready does not know SIGTERM yet. */
-		if (!p->daemon)
+		if (!p->daemon) {
 			all_back();
+			bus_ready();
+			bus_pause(false, true);
+		}
 		proc_ready(p);
 		proc_stop(p);
 		if (p->daemon)
@@ -116,7 +119,7 @@ strike(const struct event *e)
 	if (e->who == RULE)
 		bus_rule(e->rule, false);
 	else if (e->who == PAUSE)
-		bus_pause(!bus.pause, false);
+		bus_pause(!bus.paused, false);
 	else {
 		for (enum victim v = A1; v < BROKERS; v++)
 			if (v == e->who || (e->also & 1u << v) != 0)

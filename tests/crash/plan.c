@@ -6,7 +6,7 @@ static enum victim
 choose(struct rng *r, unsigned mode, bool many)
 {
 	static const enum victim any[] = { A1, A1, A1, NAMES, P1, P2, O1, O2, C1, C2, C3, C4,
-		C5, S1, S2, K1, RULE, RULE, PAUSE };
+		C5, S1, S2, K1, RULE, RULE, PAUSE, PAUSE };
 	static const enum victim some[] = { P1, P2, C1, C1, C2, C3, S1, S2, K1 };
 	static const enum victim takers[] = { C1, C2, C3, C4, C5, RULE };
 	enum victim v;
