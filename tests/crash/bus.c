@@ -338,7 +338,7 @@ choose_setup(struct rng *r)
 		bus.segment = segments[0];
 		bus.keeps = false;
 	}
-	bus.many = rng_below(r, 5) < 2;
+	bus.many = rng_below(r, 5) < 2 || bus.many;
 }
 
 static void
