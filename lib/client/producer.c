@@ -158,7 +158,7 @@ stream_for(struct dfb_producer *p, const struct dfb_record *r)
 	if (!p->cf.once && r->key_len == 0)
 		return p->home;
 	p->keyed = true;
-	return p->nlisted > 1 ? dfb_steer_record(p, r) : p->home;
+	return p->several ? dfb_steer_record(p, r) : p->home;
 }
 
 enum dfb_status

@@ -53,6 +53,7 @@ struct dfb_producer {
 	struct dfb_stream *last;         /* that refused some; NULL: none did */
 	unsigned hops;                   /* from refusal to refusal */
 	bool keyed;                      /* some messages had keys */
+	bool several;                    /* keys may have different streams */
 };
 
 /* producer.c: message n failed.  Have the work done again in ms. */

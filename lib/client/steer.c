@@ -76,7 +76,8 @@ dfb_steer_key(struct dfb_producer *p, const void *key, size_t len)
 	if (p->bads_seen != p->dfb->avoids.version)
 		refresh(p);
 	TAILQ_FOREACH(s, &p->streams, entry) {
-		if (!s->listed || (found != NULL && (s->gone != found->gone ? s->gone :
+		/* What waits for a broker that has left must not be overtaken. */
+		if ((!s->listed && dfb_stream_is_empty(s)) || (found != NULL && (s->gone != found->gone ? s->gone :
 		    s->rank > found->rank)))
 			continue;
 		score = dfb_hash_score(hash, s->name_hash);
@@ -261,6 +262,9 @@ follow_routes(struct dfb_producer *p)
 	p->bads_seen = p->dfb->avoids.version - 1;
 	if (p->home->route.broker[0] == '\0')
 		settle_down(p);
+	p->several = p->nlisted > 1;
+	TAILQ_FOREACH(s, &p->streams, entry)
+		p->several = p->several || (!s->listed && !dfb_stream_is_empty(s));
 }
 
 /* ---- leaving a broker ---- */

@@ -2,6 +2,7 @@
 #include "fake.h"
 
 #include "base/hash.h"
+#include "client/producer.h"
 
 #define DEST "A10-pay"
 
@@ -474,6 +475,30 @@ brokers_come_and_go(void **state)
 	    bus.b1.nbodies == 2));
 }
 
+static void
+one_that_left_is_not_overtaken(void **state)
+{
+	const char *k1 = key_of("b1", "b2");
+
+	(void)state;
+	bus.b1.script = swallow;
+	bus.b2.script = see_marks;
+	open_producer((struct dfb_producer_config){ .failover_ms = 100 });
+	put(k1, "a");
+	WAIT_UNTIL(bus.client, bus.b1.step == 1);
+	bus.names.routes.len = 0;
+	fake_route(&bus.names, DEST, &bus.b2, "A10", DFB_STATE_UP);
+	fake_push(&bus.names, DEST);
+	WAIT_UNTIL(bus.client, prod->nlisted == 1);
+	put(k1, "b");
+	fake_stop(&bus.b1);
+	WAIT_UNTIL(bus.client, strstr(bus.notice, "went away") != NULL);
+	put(k1, "c");
+	assert_int_equal(dfb_producer_flush(prod, -1), DFB_OK);
+	assert_stored(&bus.b2, "abc");
+	assert_int_equal(marks[0], 'm');
+}
+
 #define TEST(fn) FAKE_TWICE(fn)
 
 int
@@ -486,6 +511,7 @@ main(void)
 		TEST(two_others_then_it_waits), TEST(keys_do_not_jump),
 		TEST(no_wait_fails_keys_only), TEST(probes_bring_it_back),
 		TEST(avoided_for_its_time), TEST(brokers_come_and_go),
+		TEST(one_that_left_is_not_overtaken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
