@@ -77,8 +77,9 @@ dfb_steer_key(struct dfb_producer *p, const void *key, size_t len)
 		refresh(p);
 	TAILQ_FOREACH(s, &p->streams, entry) {
 		/* What waits for a broker that has left must not be overtaken. */
-		if ((!s->listed && dfb_stream_is_empty(s)) || (found != NULL && (s->gone != found->gone ? s->gone :
-		    s->rank > found->rank)))
+		if (!s->listed && dfb_stream_is_empty(s))
+			continue;
+		if (found != NULL && (s->gone != found->gone ? s->gone : s->rank > found->rank))
 			continue;
 		score = dfb_hash_score(hash, s->name_hash);
 		if (found == NULL || s->gone != found->gone || s->rank < found->rank ||

@@ -7,6 +7,6 @@
 
 #define HAS_MAYBE 1 /* dfb_msg.possible_duplicate, dfb_producer_config.failover_ms */
 #define HAS_DUE 1   /* dfb_msg.due_ms: topic "later" */
-#define HAS_ONCE 0  /* dfb_producer_config.once: topic "once" */
+#define HAS_ONCE 1  /* dfb_producer_config.once: topic "once" */
 
 #endif
