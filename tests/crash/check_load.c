@@ -224,12 +224,15 @@ first_line(struct world *w, int *proc, char *kind, const char *s)
 
 	*kind = s[0];
 	if (strchr("PCKD", s[0]) == NULL ||
-	    n - (n == 3 && s[0] == 'C') != (s[0] == 'P' || s[0] == 'D' ? 1 : 2))
+	    n - (n == 3 && s[0] == 'C') - (n == 2 && s[0] == 'P') !=
+	    (s[0] == 'P' || s[0] == 'D' ? 1 : 2))
 		return false;
 	if (s[0] == 'D')
 		return true;
 	*proc = proc_of(w, name);
 	w->procs[*proc].kind = s[0];
+	if (s[0] == 'P')
+		w->procs[*proc].hasty = strcmp(more_of_it, "hasty") == 0;
 	if (s[0] == 'C') {
 		w->procs[*proc].group = group_of(w, more_of_it);
 		w->procs[*proc].label = *label != '\0' ? copy(label) : NULL;

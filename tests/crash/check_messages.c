@@ -199,8 +199,8 @@ fresh_line(const struct world *w, const struct line *x)
 static bool
 may_move(const struct world *w, const struct line *a, const struct line *b)
 {
-	if ((a->maybe || b->maybe) && PLACE_BROKER(a->place) != PLACE_BROKER(b->place))
-		return true; /* and says so */
+	if (a->maybe || b->maybe)
+		return true; /* it went to another broker, and perhaps came back, and says so */
 	return w->topics[a->topic].durability != COMMIT &&
 	    w->procs[a->sender].kind != 'K' && !(fresh_line(w, a) && fresh_line(w, b)) &&
 	    broker_ended(w, PLACE_BROKER(a->place), a->t > SLACK_NS ? a->t - SLACK_NS : 0,

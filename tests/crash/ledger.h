@@ -8,7 +8,7 @@
  * a topic's name, of those that a service has in regions the service: one topic on many
  * brokers.  PLACE is a queue at a broker, BROKER/QUEUE, or QUEUE when it is the only one.
  *
- *   producer   P NAME            its name
+ *   producer   P NAME [hasty]    its name; hasty: it soon fails over to another broker
  *              s T TOPIC A B     is about to send its numbers A to B
  *              c T TOPIC N       all numbers up to N are confirmed
  *              f T TOPIC N       number N failed (it may be stored or not)

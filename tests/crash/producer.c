@@ -34,7 +34,7 @@ struct out {
 
 static struct out outs[TOPICS];
 static const char *name, *who;
-static bool many;
+static bool many, hasty; /* hasty: soon gives up waiting for a broker that is away */
 static struct rng rng;
 static int bad_status;
 
@@ -169,8 +169,8 @@ open_out(struct dfb *d, struct out *o, const char *dest)
 #if HAS_ONCE /* half of the others, too: ids are looked for after each crash */
 	    .once = who != NULL || rng_below(&rng, 2) == 0,
 #endif
-#if HAS_MAYBE /* one in three soon gives up waiting for a broker that is away */
-	    .failover_ms = rng_below(&rng, 3) == 0 ? 1 + rng_below(&rng, 150) : UINT64_MAX,
+#if HAS_MAYBE
+	    .failover_ms = hasty ? 1 + rng_below(&rng, 150) : UINT64_MAX,
 #endif
 	    .failed = on_failed, .arg = o }, &o->p) != DFB_OK)
 		die("cannot open a producer: %s", dfb_error(d));
@@ -208,7 +208,8 @@ main(int argc, char **argv)
 	ledger_open(argv[0]);
 	name = argv[1];
 	rng.state = strtoull(argv[2], NULL, 10);
-	ledger_line("P %s", who != NULL ? who : name);
+	hasty = HAS_MAYBE && many && rng_below(&rng, 3) == 0;
+	ledger_line("P %s%s", who != NULL ? who : name, hasty ? " hasty" : "");
 	cf.who = name;
 	if (dfb_open(&cf, &d) != DFB_OK)
 		die("cannot open a client");
