@@ -31,6 +31,16 @@ ids() { seq "$1" "$2" | sed 's/.*/{"id":"order-&","body":"&"}/'; }
 # once STATUS TOPIC file: send it by ids.
 once() { run_status "$1" dfb-send -J --once "$2" <"$3"; }
 
+@test "an id that is about to be forgotten by the memory is not taken for new" {
+	dfb-ctl topic create A10-m --queues 1
+	ids 1 16384 | dfb-send --once -J A10-m # so many are in memory
+	{ ids 20001 20100; ids 1 100; } >again
+	dfb-send --once -J A10-m <again
+	assert_eq 16484 "$(dfb-ctl topic show --json A10-m | jq .messages)"
+	dfb-send --once -J A10-m <again
+	assert_eq 16484 "$(dfb-ctl topic show --json A10-m | jq .messages)"
+}
+
 @test "a second send with -i is not stored, and says where the first one is" {
 	dfb-ctl topic create A10-x
 	dfb-send -m before A10-x

@@ -108,6 +108,8 @@ void ids_remove_all(struct broker *, struct topic *); /* it is being deleted */
 /* recent.c */
 const struct known *recent_find(struct broker *, uint32_t topic, const struct dfb_id *);
 void recent_add(struct broker *, const struct known *);
+/* Whether it is there; then it stays until looks that begin now are over, and for this turn. */
+bool recent_hold(struct broker *, uint32_t topic, const struct dfb_id *);
 void recent_free(struct broker *);
 
 /* look.c: make a look, name ids (true: it may be in the store), start it or free it.  fn

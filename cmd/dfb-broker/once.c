@@ -124,7 +124,8 @@ look(struct broker *b, struct stream *st, const struct dfb_m_put *r)
 	uint64_t seq = r->seq;
 
 	for (; dfb_record_next(&p, end, &rec) == 1; seq++)
-		if (seq > st->producer->taken && recent_find(b, t->id, &rec.id) == NULL)
+		/* What is in memory now must still be there when the frame is taken. */
+		if (seq > st->producer->taken && !recent_hold(b, t->id, &rec.id))
 			look_for(l, &rec.id);
 	if (l->nwants == 0) {
 		look_free(l);

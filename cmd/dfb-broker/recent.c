@@ -95,6 +95,22 @@ recent_add(struct broker *b, const struct known *k)
 	insert(r, k);
 }
 
+bool
+recent_hold(struct broker *b, uint32_t topic, const struct dfb_id *id)
+{
+	const struct known *k = recent_find(b, topic, id);
+	struct known again;
+
+	if (k == NULL)
+		return false;
+	if (k->batch > b->done_batch)
+		return true; /* it stays for so long anyway */
+	again = *k;
+	again.batch = b->done_batch + 1;
+	recent_add(b, &again);
+	return true;
+}
+
 void
 recent_free(struct broker *b)
 {
