@@ -106,3 +106,23 @@ regions_of() {
 	assert_eq b400 "$(tail -n 1 out)"
 	assert_eq '' "$(cat err)"
 }
+
+@test "calls under load: none fails when the region's only consumer is killed, nor when one is back" {
+	dfb-ctl topic create A10-rpc --durability async
+	dfb-recv -R A10 -g g -I a rpc --coproc -- jq -c --unbuffered '{id, body}' 3>&- &
+	a=$!
+	dfb-recv -R B20 -g g -I b rpc --coproc -- jq -c --unbuffered '{id, body}' 3>&- &
+	CHILDREN+=($!)
+	members A10-rpc g 4
+	dfb-bench call --no-server -R A10 -w 32 -s 100 -N 12000 -J A10-rpc >got 2>err 3>&- &
+	load=$!
+	settled() { dfb-ctl group show --json A10-rpc g | jq .settled; }
+	wait_for '[ "$(settled)" -gt 2000 ]'
+	kill -9 $a # in the midst of some
+	wait $a || true
+	wait_for '[ "$(settled)" -gt 6000 ]'
+	dfb-recv -R A10 -g g -I a2 rpc --coproc -- jq -c --unbuffered '{id, body}' 3>&- &
+	CHILDREN+=($!)
+	wait $load
+	assert_eq '12000 0' "$(jq -r '"\(.count) \(.failed)"' got)"
+}
