@@ -113,6 +113,10 @@ struct dfb_config {
 	const char *avoid;     /* "60s,3s,30s": how long a broker that failed or
 	                          refused is avoided, when it is probed first,
 	                          how often then; NULL: $DFB_AVOID, else these */
+	bool direct;           /* without threads of its own, faster: the program is to
+	                          be in dfb_wait() at least every 2 s.  One that is
+	                          elsewhere for 6 s loses its sessions: what was
+	                          delivered to it comes again, and so on */
 	void (*notice)(void *arg, const char *text); /* may be NULL: "broker b1
 	                          went away, reconnecting", for a human */
 	void *arg;

@@ -56,6 +56,12 @@ messages() {
 	assert_eq 600 "$(jq .count got)"
 }
 
+@test "--direct: the same, without ZeroMQ in the clients" {
+	assert_eq '500 0' "$(dfb-bench call --direct --create async -N 500 -J A10-c | jq -r '"\(.count) \(.failed)"')"
+	assert_eq '500 0' "$(dfb-bench both --direct --create commit -N 500 -c 2 -J A10-b | jq -r '"\(.count) \(.failed)"')"
+	dfb-bench recv --direct -N 500 A10-b >/dev/null
+}
+
 @test "send: headers; recv has no use for them" {
 	dfb-bench send --create async -N 20 --warmup 0 -H a=1 -H b=two A10-a >/dev/null
 	assert_eq 20 "$(dfb-recv --peek -J A10-a | jq -c '.headers' | grep -c '{"a":"1","b":"two"}')"

@@ -47,7 +47,7 @@ dfb_tool_open(const struct dfb_tool *t, const struct dfb_opts *o)
 {
 	struct dfb_config config = { .names = t->names, .region = t->region,
 		.who = o->prog, .first_wait_ms = t->wait_ms, .wait_ms = t->wait_ms,
-		.notice = notice };
+		.direct = t->direct, .notice = notice };
 	const char *names = t->names != NULL ? t->names : getenv("DFB_NAMES");
 	const char *region = t->region != NULL ? t->region : getenv("DFB_REGION");
 	const char *avoid = getenv("DFB_AVOID");

@@ -21,6 +21,7 @@ struct dfb_tool {
 	const char *names;  /* NULL: the environment's, or the default */
 	const char *region; /* NULL: the environment's, or none */
 	uint64_t wait_ms;   /* for the bus to appear, and to come back; 0: defaults */
+	bool direct;        /* as in struct dfb_config; no option sets it */
 };
 
 /* Take the option with this letter, if it is one of the rows above: true.  Does not

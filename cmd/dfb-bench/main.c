@@ -21,7 +21,8 @@
 
 const char *const bench_modes[] = { "send", "recv", "both", "call", NULL };
 
-enum { RATE = 1000, WARMUP, KEYS, CREDIT, CREATE, QUEUES, DELETE, NO_SERVER, ONCE };
+enum { RATE = 1000, WARMUP, KEYS, CREDIT, CREATE, QUEUES, DELETE, NO_SERVER, ONCE,
+	DIRECT };
 
 static const struct dfb_opt table[] = {
 	{ 'c', "clients", "N", "independent clients, a thread each (1)" },
@@ -39,6 +40,7 @@ static const struct dfb_opt table[] = {
 	{ CREATE, "create", "HOW", "create the topic first: commit, async or memory" },
 	{ QUEUES, "queues", "N", "with so many queues (1)" },
 	{ DELETE, "delete", NULL, "delete the topic at the end" },
+	{ DIRECT, "direct", NULL, "clients without threads of ZeroMQ's (dfb.h)" },
 	{ NO_SERVER, "no-server", NULL, "call: somebody else answers" },
 	{ 'J', "json", NULL, "print one line of JSON" },
 	DFB_TOOL_OPTIONS,
@@ -103,6 +105,7 @@ set(struct options *o, struct given *g, const struct dfb_opts *opts, int letter)
 	case QUEUES: o->queues = (uint32_t)dfb_opt_count(opts, 1, 1023); break;
 	case DELETE: o->delete = true; break;
 	case NO_SERVER: o->no_server = true; break;
+	case DIRECT: o->tool.direct = true; break;
 	case ONCE: o->once = true; break;
 	case 'J': o->json = true; break;
 	}

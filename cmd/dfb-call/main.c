@@ -6,7 +6,6 @@
 #include "client/client.h"
 #include "common/tool.h"
 #include "dfb-call/call.h"
-#include "net/sock.h"
 
 #define TIMEOUT_MS 30000
 #define WINDOW 256
@@ -120,10 +119,9 @@ main(int argc, char **argv)
 		return DFB_IOERR;
 	}
 	k.one = k.options.has_id;
-	k.dfb = dfb_tool_open(&a.tool, &o);
 	/* One request: with more, whoever reads our stdout can hold us up, and heartbeats. */
-	if (a.text != NULL || k.framing == DFB_FRAMING_RAW)
-		dfb_net_direct(dfb_client_net(k.dfb));
+	a.tool.direct = a.text != NULL || k.framing == DFB_FRAMING_RAW;
+	k.dfb = dfb_tool_open(&a.tool, &o);
 	if ((st = dfb_caller_open(k.dfb, a.dest, &k.caller)) != DFB_OK) {
 		log_errx("%s", dfb_error(k.dfb));
 		return (int)st;

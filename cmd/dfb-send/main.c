@@ -12,7 +12,6 @@
 #include "common/tool.h"
 #include "dfb-send/send.h"
 #include "net/loop.h"
-#include "net/sock.h"
 
 #define LETTER_NO_WAIT 901
 #define LETTER_AT 902
@@ -245,8 +244,8 @@ main(int argc, char **argv)
 		log_err("nothing was sent: cannot read '%s'", name);
 		return DFB_IOERR;
 	}
+	a.tool.direct = true;
 	s.dfb = dfb_tool_open(&a.tool, &o);
-	dfb_net_direct(dfb_client_net(s.dfb));
 	a.producer.failed = on_failed;
 	a.producer.known = on_known;
 	a.producer.arg = &s;

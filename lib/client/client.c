@@ -150,6 +150,8 @@ set_up(struct dfb *d, const struct dfb_config *cf)
 	if ((d->net = dfb_net_new()) == NULL || (d->loop = dfb_loop_new()) == NULL ||
 	    (d->calls = dfb_calls_new()) == NULL)
 		return DFB_OSERR;
+	if (cf->direct)
+		dfb_net_direct(d->net);
 	dfb_loop_before_sleep(d->loop, run_works, d);
 	return dfb_names_new(d, names, &d->names);
 }
