@@ -201,6 +201,8 @@ two_brokers() {
 	sed -i 's/p1:3/p1:8/' c1.led f1.led
 	finds order
 	sed -i 's/^P p1/& hasty/' p1.led
+	finds order
+	sed -i 's/^g .*p1:1$/& maybe/' c1.led f1.led
 	good
 }
 

@@ -288,7 +288,8 @@ dfb_outbox_send(struct dfb_outbox *o, struct dfb_conn *c, uint32_t stream)
 
 	if (!o->atomic)
 		dfb_outbox_cut_frame(o);
-	while ((f = o->unsent) != NULL && f != o->open) {
+	while ((f = o->unsent) != NULL && f != o->open &&
+	    !(o->stopped && f->seq >= o->sent_end)) {
 		if (write_head(o, f, stream) == -1 || send_frame(f, c) == -1)
 			return -1;
 		o->unsent = TAILQ_NEXT(f, entry);

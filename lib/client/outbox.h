@@ -36,6 +36,7 @@ struct dfb_outbox {
 	size_t hint;                /* how large the last frame became */
 	bool atomic;                /* a frame is closed by _cut_frame only */
 	bool once;                  /* to be set by the user: frames say so */
+	bool stopped;               /* to be set by the user: nothing new is sent, only again */
 };
 
 void dfb_outbox_init(struct dfb_outbox *, struct dfb_outtotal *, bool atomic);

@@ -37,14 +37,15 @@ dfb_producer_come_back(struct dfb_producer *p, uint64_t ms)
 		p->due = ms;
 }
 
-/* What no route leads to any more, and has nothing. */
+/* What no route leads to any more, and has nothing; but keys may still be told by it. */
 static void
 sweep(struct dfb_producer *p)
 {
 	struct dfb_stream *s, *next;
 
 	TAILQ_FOREACH_SAFE(s, &p->streams, entry, next)
-		if (!s->listed && s != p->home && dfb_stream_is_empty(s))
+		if (!s->listed && s != p->home && dfb_stream_is_empty(s) &&
+		    !(p->behind && s->was.in))
 			dfb_stream_free(s);
 }
 
@@ -158,7 +159,7 @@ stream_for(struct dfb_producer *p, const struct dfb_record *r)
 	if (!p->cf.once && r->key_len == 0)
 		return p->home;
 	p->keyed = true;
-	return p->several ? dfb_steer_record(p, r) : p->home;
+	return p->several ? dfb_keys_stream_of(p, r) : p->home;
 }
 
 enum dfb_status

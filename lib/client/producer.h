@@ -7,6 +7,12 @@
 #include "client/outbox.h"
 #include "client/routes.h"
 
+/* How keys see a stream. */
+struct dfb_choice {
+	bool in, gone;                   /* they may have it; only when there is no other */
+	unsigned rank;
+};
+
 /* Messages for one topic at one broker, with numbers of their own. */
 struct dfb_stream {
 	TAILQ_ENTRY(dfb_stream) entry;
@@ -16,7 +22,9 @@ struct dfb_stream {
 	uint64_t name_hash;              /* of the broker's name */
 	unsigned rank;                   /* nearer brokers have a lower one */
 	bool listed;                     /* the route is there now */
-	bool gone;                       /* keys go elsewhere */
+	bool gone;                       /* keys shall go elsewhere */
+	struct dfb_choice now, was;      /* after the last change, and before it */
+	bool behind;                     /* its keys still go by what was */
 
 	/* Joined: something may have reached the broker. */
 	struct dfb_link_user user;
@@ -54,6 +62,7 @@ struct dfb_producer {
 	unsigned hops;                   /* from refusal to refusal */
 	bool keyed;                      /* some messages had keys */
 	bool several;                    /* keys may have different streams */
+	bool behind;                     /* some stream is */
 };
 
 /* producer.c: message n failed.  Have the work done again in ms. */
@@ -74,12 +83,24 @@ bool dfb_stream_is_empty(const struct dfb_stream *);
 
 /* steer.c: bring the streams in line with the routes, and move what shall not wait any longer. */
 void dfb_steer(struct dfb_producer *);
-/* The stream for a message with this key. */
-struct dfb_stream *dfb_steer_key(struct dfb_producer *, const void *key, size_t len);
+
+/* keys.c: the stream for a message with this key. */
+struct dfb_stream *dfb_keys_stream(struct dfb_producer *, const void *key, size_t len);
 /* The same for a record: by its key, or with `once` by its id, or home. */
 struct dfb_record;
-struct dfb_stream *dfb_steer_record(struct dfb_producer *, const struct dfb_record *);
-/* Whether messages without a key that this stream's broker refused go elsewhere. */
+struct dfb_stream *dfb_keys_stream_of(struct dfb_producer *, const struct dfb_record *);
+/*
+ * Have keys see the streams as they are, where that overtakes nothing.  A stream that was
+ * behind, or that loses its keys, and has nothing in doubt is handed to move(), which gives out
+ * what it has anew; -1: not now.
+ */
+void dfb_keys_follow(struct dfb_producer *, int (*move)(struct dfb_stream *));
+/* This stream has been emptied, to be given out to others together: it is gone. */
+void dfb_keys_leave(struct dfb_stream *);
+/* No keys had a stream yet: have them see all as they are. */
+void dfb_keys_begin(struct dfb_producer *);
+
+/* steer.c: whether messages without a key that this stream's broker refused go elsewhere. */
 bool dfb_steer_may_hop(struct dfb_stream *);
 /* Number seq and what follows was refused, and nobody waits: what cannot hop fails. */
 void dfb_steer_refused(struct dfb_stream *, uint64_t seq, const char *why);

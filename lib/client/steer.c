@@ -1,7 +1,6 @@
 /*
- * Which broker a message goes to.  Messages with a key go to the broker that wants the key
- * most, of all in the nearest region that has some, whether they are well or not: so all senders
- * agree.  Messages without a key go to the producer's home: a good broker that it stays with
+ * Which broker a message goes to.  Messages with a key go where the key does (keys.c).
+ * Messages without a key go to the producer's home: a good broker that it stays with
  * while it is good.  What may have reached a broker waits for it, for the time to fail over.
  */
 #include <stdio.h>
@@ -67,39 +66,6 @@ refresh(struct dfb_producer *p)
 		s->gone = dfb_avoid_gone(p->dfb, &s->route);
 }
 
-struct dfb_stream *
-dfb_steer_key(struct dfb_producer *p, const void *key, size_t len)
-{
-	uint64_t hash = dfb_hash(key, len), score, most = 0;
-	struct dfb_stream *s, *found = NULL;
-
-	if (p->bads_seen != p->dfb->avoids.version)
-		refresh(p);
-	TAILQ_FOREACH(s, &p->streams, entry) {
-		/* What waits for a broker that has left must not be overtaken. */
-		if (!s->listed && dfb_stream_is_empty(s))
-			continue;
-		if (found != NULL && (s->gone != found->gone ? s->gone : s->rank > found->rank))
-			continue;
-		score = dfb_hash_score(hash, s->name_hash);
-		if (found == NULL || s->gone != found->gone || s->rank < found->rank ||
-		    score > most) {
-			found = s;
-			most = score;
-		}
-	}
-	return found != NULL ? found : p->home;
-}
-
-struct dfb_stream *
-dfb_steer_record(struct dfb_producer *p, const struct dfb_record *r)
-{
-	if (r->key_len != 0)
-		return dfb_steer_key(p, r->key, r->key_len);
-	/* An id is known by one broker alone: it has to be the same each time. */
-	return p->cf.once ? dfb_steer_key(p, &r->id, sizeof r->id) : p->home;
-}
-
 bool
 dfb_steer_has_other(const struct dfb_stream *s)
 {
@@ -132,7 +98,7 @@ target(struct dfb_producer *p, const struct dfb_outmsg *m)
 
 	if (dfb_record_next(&at, at + m->size, &r) != 1)
 		return p->home;
-	return dfb_steer_record(p, &r);
+	return dfb_keys_stream_of(p, &r);
 }
 
 /* Give out what was taken out of a stream; below number doubt it may be at the broker. */
@@ -156,9 +122,10 @@ give_out(struct dfb_producer *p, struct dfb_outframes *gone, uint64_t doubt)
 	dfb_work_add(p->dfb, &p->work);
 }
 
-/* Choose anew for all messages of a stream. */
-static void
-redistribute(struct dfb_stream *s)
+/* Choose anew for all messages of a stream, which keys have left then if it is gone.  0, or -1:
+ * out of memory, nothing was done. */
+static int
+give_away(struct dfb_stream *s, bool is_gone)
 {
 	struct dfb_producer *p = s->producer;
 	uint64_t doubt = s->out.sent_end;
@@ -166,11 +133,20 @@ redistribute(struct dfb_stream *s)
 
 	if (dfb_outbox_truncate(&s->out, s->out.base, !dfb_stream_in_doubt(s), &gone) == -1) {
 		dfb_producer_come_back(p, 10);
-		return;
+		return -1;
 	}
+	if (is_gone)
+		dfb_keys_leave(s);
 	give_out(p, &gone, doubt);
 	if (dfb_stream_is_empty(s))
 		s->hold_until = s->refused = 0;
+	return 0;
+}
+
+static int
+redistribute(struct dfb_stream *s)
+{
+	return give_away(s, false);
 }
 
 void
@@ -227,9 +203,10 @@ settle_down(struct dfb_producer *p)
 	if (to == NULL)
 		return;
 	p->home = to;
-	if (p->keyed && p->nlisted > 1)
+	if (p->keyed && p->nlisted > 1) {
+		dfb_keys_begin(p);
 		redistribute(first);
-	else {
+	} else {
 		list(first, &to->route, to->rank);
 		p->nlisted--;
 		p->home = first;
@@ -260,12 +237,9 @@ follow_routes(struct dfb_producer *p)
 		list(s, r, rank);
 	}
 	p->routes_seen = d->answers;
-	p->bads_seen = p->dfb->avoids.version - 1;
+	refresh(p);
 	if (p->home->route.broker[0] == '\0')
 		settle_down(p);
-	p->several = p->nlisted > 1;
-	TAILQ_FOREACH(s, &p->streams, entry)
-		p->several = p->several || (!s->listed && !dfb_stream_is_empty(s));
 }
 
 /* ---- leaving a broker ---- */
@@ -313,7 +287,7 @@ fail_over(struct dfb_stream *s)
 	s->bad_since = dfb_client_now();
 	if (p->home == s)
 		p->home = best(p);
-	redistribute(s);
+	give_away(s, true);
 }
 
 static bool
@@ -340,7 +314,10 @@ dfb_steer(struct dfb_producer *p)
 		follow_routes(p);
 	if (p->bads_seen != p->dfb->avoids.version)
 		refresh(p);
-	if (p->total.messages == 0 || p->nlisted == 0)
+	if (p->nlisted == 0)
+		return;
+	dfb_keys_follow(p, redistribute);
+	if (p->total.messages == 0)
 		return;
 	choose_home(p);
 	TAILQ_FOREACH(s, &p->streams, entry) {

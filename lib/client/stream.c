@@ -61,7 +61,7 @@ on_confirm(struct dfb_stream *s, uint64_t seq)
 	if (seq < s->out.base)
 		return true;
 	dfb_outbox_confirm(&s->out, seq);
-	if (s->hold_until != 0 || !s->listed)
+	if (s->hold_until != 0 || !s->listed || s->out.stopped)
 		again(s); /* what is not in doubt any more may go elsewhere */
 	if (seq < s->refused)
 		return true;

@@ -1,9 +1,9 @@
 /*
  * Queues that follow consumers, and lanes: a key may go to another queue, but no group is
  * given what came after that before it has settled what came before.  Sender, key, broker and
- * lane make a line of messages (of a sender that does not fail over); of two of them in
- * different queues, the first must have been settled, or given back, before the second is
- * delivered for the first time.
+ * lane make a line of messages (possible duplicates apart); of two of them in different
+ * queues, the first must have been settled, or given back, before the second is delivered
+ * for the first time.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +63,7 @@ gather(const struct world *w, struct entry *v)
 
 		if (e == NULL || e->group != group || e->x->topic != x->topic ||
 		    e->x->place != x->place || e->x->offset != x->offset) {
-			if (x->kind != 'g')
+			if (x->kind != 'g' || x->maybe)
 				continue;
 			v[n++] = (struct entry){ x, group, x->t, UINT64_MAX };
 		} else if (x->kind != 'g' && e->settled == UINT64_MAX)
@@ -78,7 +78,6 @@ counts(const struct world *w, const struct entry *e)
 	const struct topic *t = &w->topics[e->x->topic];
 
 	return t->durability == COMMIT && !t->loose && !w->groups[e->group].fresh &&
-	    !(t->brokers && w->procs[e->x->sender].hasty) &&
 	    w->procs[e->x->sender].kind != 'K'; /* calls have no keys */
 }
 

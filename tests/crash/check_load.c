@@ -231,8 +231,6 @@ first_line(struct world *w, int *proc, char *kind, const char *s)
 		return true;
 	*proc = proc_of(w, name);
 	w->procs[*proc].kind = s[0];
-	if (s[0] == 'P')
-		w->procs[*proc].hasty = strcmp(more_of_it, "hasty") == 0;
 	if (s[0] == 'C') {
 		w->procs[*proc].group = group_of(w, more_of_it);
 		w->procs[*proc].label = *label != '\0' ? copy(label) : NULL;

@@ -33,7 +33,7 @@ check_reused(struct world *w, const struct line *v, size_t n)
 }
 
 /* Deliveries of fresh groups only, by topic, place and offset.  What one producer sent is in
- * order; with several brokers, what it sent with one key, unless it fails over. */
+ * order; with several brokers, what it sent with one key, and did not give to two of them. */
 static void
 check_order(struct world *w, const struct line *v, size_t n)
 {
@@ -46,8 +46,7 @@ check_order(struct world *w, const struct line *v, size_t n)
 		size_t key = w->topics[x->topic].brokers ? x->a % KEYS : 0;
 		if (i == 0 || v[i - 1].topic != x->topic || v[i - 1].place != x->place)
 			memset(last, 0, w->nprocs * sizeof *last);
-		if (w->topics[x->topic].loose ||
-		    (w->topics[x->topic].brokers && w->procs[x->sender].hasty))
+		if (w->topics[x->topic].loose || x->maybe)
 			continue;
 		if (x->a < last[x->sender][key])
 			red(w, "order", "%s: %s:%llu comes after %llu", where(w, x),

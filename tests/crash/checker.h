@@ -48,7 +48,6 @@ struct proc {               /* a client */
 	int group;          /* of a consumer */
 	int topic;          /* of a caller */
 	const char *label;  /* of a consumer; NULL: none */
-	bool hasty;         /* a producer that fails over: no order over several brokers */
 	bool all_answered;
 	const struct end *end; /* killed, NULL: not */
 };

@@ -499,6 +499,156 @@ one_that_left_is_not_overtaken(void **state)
 	assert_int_equal(marks[0], 'm');
 }
 
+/* ---- keys whose broker comes back ---- */
+
+static uint32_t swallowed; /* the stream of what came last */
+
+static bool
+swallow_stream(struct fake *f, const struct dfb_proto *m)
+{
+	if (m->type == DFB_M_PUT)
+		swallowed = m->put.stream;
+	return swallow(f, m);
+}
+
+/* Nothing is sent to the broker that came back, nor more to the one that has "a". */
+static void
+assert_waiting(const struct fake *back, const struct fake *has)
+{
+	assert_int_equal(dfb_producer_flush(prod, 20), DFB_TIMEOUT);
+	assert_int_equal(back->nbodies, 0);
+	assert_int_equal(has->step, 1);
+}
+
+/* "a", whose key is k1, went from b1, which is back now, to b2, which has not confirmed it. */
+static void
+come_back_unconfirmed(const char *k1, struct dfb_producer_config cf)
+{
+	teardown(NULL);
+	open_bus("60s,5ms,5ms");
+	bus.b2.script = swallow_stream;
+	bus.b1.script = swallow;
+	open_producer(cf);
+	put(k1, "a");
+	dfb_producer_flush(prod, 0);
+	WAIT_UNTIL(bus.client, bus.b1.step == 1);
+	fake_stop(&bus.b1);
+	WAIT_UNTIL(bus.client, bus.b2.step == 1);
+	bus.b1.script = see_marks;
+	fake_start(&bus.b1, bus.client, "b1");
+	WAIT_UNTIL(bus.client, fake_count(&bus.b1, "FINISH") != 0);
+}
+
+static void
+back_again_overtakes_nothing(void **state)
+{
+	const char *k1 = key_of("b1", "b2");
+
+	(void)state;
+	come_back_unconfirmed(k1, (struct dfb_producer_config){ .failover_ms = 20 });
+	put(k1, "b");
+	put(k1, "c");
+	assert_waiting(&bus.b1, &bus.b2);
+	fake_confirm(&bus.b2, swallowed, 1);
+	assert_int_equal(dfb_producer_flush(prod, -1), DFB_OK);
+	assert_stored(&bus.b1, "bc");
+	assert_string_equal(marks, "--");
+	put(k1, "d"); /* at once */
+	assert_int_equal(dfb_producer_flush(prod, -1), DFB_OK);
+	assert_stored(&bus.b1, "bcd");
+	assert_int_equal(bus.b2.step, 1);
+}
+
+static void
+all_go_together(void **state)
+{
+	const char *k1 = key_of("b1", "b2"), *k2 = key_of("b2", "b1");
+
+	(void)state;
+	come_back_unconfirmed(k1, (struct dfb_producer_config){ .failover_ms = 20 });
+	put(k1, "b");
+	put(k2, "c");
+	assert_waiting(&bus.b1, &bus.b2);
+	fake_stop(&bus.b2);
+	put(k1, "d");
+	assert_int_equal(dfb_producer_flush(prod, -1), DFB_OK);
+	assert_stored(&bus.b1, "abcd");
+	assert_string_equal(marks, "m---");
+}
+
+static void
+batches_overtake_nothing(void **state)
+{
+	const char *k1 = key_of("b1", "b2"), *k2 = key_of("b2", "b1");
+
+	(void)state;
+	come_back_unconfirmed(k1,
+	    (struct dfb_producer_config){ .failover_ms = 20, .atomic = true });
+	put(k1, "b");
+	put(k2, "c");
+	assert_waiting(&bus.b1, &bus.b2);
+	put(k1, "d");
+	fake_confirm(&bus.b2, swallowed, 1);
+	WAIT_UNTIL(bus.client, bus.b1.nbodies == 2);
+	put(k2, "e");
+	assert_int_equal(dfb_producer_flush(prod, -1), DFB_OK);
+	assert_stored(&bus.b1, "bcde");
+	assert_int_equal(fake_count(&bus.b1, "PUT"), 3); /* one of them was "a" */
+}
+
+static void
+home_from_afar_overtakes_nothing(void **state)
+{
+	(void)state;
+	b3.script = swallow_stream;
+	bus.names.routes.len = 0;
+	fake_route(&bus.names, DEST, &b3, "A09", DFB_STATE_UP);
+	open_producer((struct dfb_producer_config){ 0 });
+	put("key", "a");
+	WAIT_UNTIL(bus.client, b3.step == 1);
+	bus.names.routes.len = 0;
+	fake_route(&bus.names, DEST, &bus.b1, "A10", DFB_STATE_UP);
+	fake_route(&bus.names, DEST, &b3, "A09", DFB_STATE_UP);
+	fake_push(&bus.names, DEST);
+	WAIT_UNTIL(bus.client, prod->nlisted == 2);
+	put("key", "b");
+	assert_waiting(&bus.b1, &b3);
+	/* It is sent again to what loses the connection. */
+	fake_stop(&b3);
+	b3.script = NULL;
+	fake_start(&b3, bus.client, "b3");
+	assert_int_equal(dfb_producer_flush(prod, -1), DFB_OK);
+	assert_stored(&b3, "a");
+	assert_stored(&bus.b1, "b");
+}
+
+/* While "a" waits at b2, b1 leaves and returns: that changes nothing for the key. */
+static void
+changes_wait_for_each_other(void **state)
+{
+	const char *k1 = key_of("b1", "b2"), *k2 = key_of("b2", "b1");
+
+	(void)state;
+	come_back_unconfirmed(k1, (struct dfb_producer_config){ .failover_ms = 20 });
+	put(k1, "b");
+	for (int i = 0; i < 2; i++) {
+		bus.names.routes.len = 0;
+		fake_route(&bus.names, DEST, &bus.b2, "A10", DFB_STATE_UP);
+		if (i == 1)
+			fake_route(&bus.names, DEST, &bus.b1, "A10", DFB_STATE_UP);
+		fake_push(&bus.names, DEST);
+		WAIT_UNTIL(bus.client, prod->nlisted == 1u + (unsigned)i);
+		put(i == 0 ? k1 : k2, i == 0 ? "c" : "d");
+	}
+	assert_waiting(&bus.b1, &bus.b2);
+	bus.b2.script = NULL;
+	bus.b2.next = 2;
+	fake_confirm(&bus.b2, swallowed, 1);
+	assert_int_equal(dfb_producer_flush(prod, -1), DFB_OK);
+	assert_stored(&bus.b1, "bc");
+	assert_stored(&bus.b2, "d");
+}
+
 #define TEST(fn) FAKE_TWICE(fn)
 
 int
@@ -511,7 +661,9 @@ main(void)
 		TEST(two_others_then_it_waits), TEST(keys_do_not_jump),
 		TEST(no_wait_fails_keys_only), TEST(probes_bring_it_back),
 		TEST(avoided_for_its_time), TEST(brokers_come_and_go),
-		TEST(one_that_left_is_not_overtaken),
+		TEST(one_that_left_is_not_overtaken), TEST(back_again_overtakes_nothing),
+		TEST(all_go_together), TEST(batches_overtake_nothing),
+		TEST(home_from_afar_overtakes_nothing), TEST(changes_wait_for_each_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

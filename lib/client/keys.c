@@ -1,0 +1,186 @@
+/*
+ * Which stream a key has.  It is the one whose broker wants the key most, of all in the nearest
+ * region that has some, whether they are well or not: so all senders agree.  Brokers come, go,
+ * and come back; but nothing may overtake what waits unconfirmed.  So a change is made stream
+ * by stream.  One that has messages then is behind: its keys keep it, and it sends nothing new,
+ * until all that it sent is confirmed, or goes to another broker with all that follows; then
+ * what it has is given out anew.  The next change waits until no stream is behind, unless
+ * it only takes keys away from a stream that has nothing in doubt.
+ */
+#include "base/hash.h"
+#include "client/producer.h"
+#include "wire/record.h"
+
+static const struct dfb_choice *
+seen(const struct dfb_stream *s, bool before)
+{
+	return before ? &s->was : &s->now;
+}
+
+static struct dfb_stream *
+winner(const struct dfb_producer *p, uint64_t hash, bool before)
+{
+	struct dfb_stream *s, *found = NULL;
+	const struct dfb_choice *c, *best = NULL;
+	uint64_t score, most = 0;
+
+	TAILQ_FOREACH(s, &p->streams, entry) {
+		c = seen(s, before);
+		if (!c->in || (best != NULL &&
+		    (c->gone != best->gone ? c->gone : c->rank > best->rank)))
+			continue;
+		score = dfb_hash_score(hash, s->name_hash);
+		if (best == NULL || c->gone != best->gone || c->rank < best->rank ||
+		    score > most) {
+			found = s;
+			best = c;
+			most = score;
+		}
+	}
+	return found;
+}
+
+struct dfb_stream *
+dfb_keys_stream(struct dfb_producer *p, const void *key, size_t len)
+{
+	uint64_t hash = dfb_hash(key, len);
+	struct dfb_stream *s;
+
+	if (p->behind && (s = winner(p, hash, true)) != NULL && s->behind)
+		return s;
+	return (s = winner(p, hash, false)) != NULL ? s : p->home;
+}
+
+struct dfb_stream *
+dfb_keys_stream_of(struct dfb_producer *p, const struct dfb_record *r)
+{
+	if (r->key_len != 0)
+		return dfb_keys_stream(p, r->key, r->key_len);
+	/* An id is known by one broker alone: it has to be the same each time. */
+	return p->cf.once ? dfb_keys_stream(p, &r->id, sizeof r->id) : p->home;
+}
+
+/* ---- changes ---- */
+
+static struct dfb_choice
+wanted(const struct dfb_stream *s)
+{
+	return (struct dfb_choice){ .in = s->listed, .gone = s->gone, .rank = s->rank };
+}
+
+static bool
+is_up_to_date(const struct dfb_stream *s)
+{
+	struct dfb_choice w = wanted(s);
+
+	return s->now.in == w.in && (!w.in || (s->now.gone == w.gone && s->now.rank == w.rank));
+}
+
+/* Whether the stream only loses keys, which others that are there get. */
+static bool
+loses(const struct dfb_stream *s)
+{
+	const struct dfb_stream *o;
+
+	if (!s->now.in || (s->listed && (!s->gone || s->now.gone)))
+		return false;
+	TAILQ_FOREACH(o, &s->producer->streams, entry)
+		if (o != s && o->now.in && o->listed)
+			return true;
+	return false;
+}
+
+/* Take keys away from it; all of its messages are handed on. */
+static void
+lose(struct dfb_stream *s, int (*move)(struct dfb_stream *))
+{
+	struct dfb_choice now = s->now;
+	bool behind = s->behind;
+
+	s->now.in = s->listed;
+	s->now.gone = s->gone;
+	s->behind = false;
+	if (!dfb_stream_is_empty(s) && move(s) == -1) {
+		s->now = now;
+		s->behind = behind;
+	}
+}
+
+static void
+note_behind(struct dfb_producer *p)
+{
+	struct dfb_stream *s;
+
+	p->behind = p->several = false;
+	TAILQ_FOREACH(s, &p->streams, entry) {
+		p->behind = p->behind || s->behind;
+		p->several = p->several || s->behind || (s->now.in && s != p->home);
+	}
+}
+
+static void
+change(struct dfb_producer *p)
+{
+	struct dfb_stream *s;
+
+	TAILQ_FOREACH(s, &p->streams, entry) {
+		s->was = s->now;
+		s->now = wanted(s);
+		s->behind = p->keyed && s->was.in && !dfb_stream_is_empty(s);
+	}
+	note_behind(p);
+}
+
+/* Those that are behind, and need not be any more. */
+static void
+catch_up(struct dfb_producer *p, int (*move)(struct dfb_stream *))
+{
+	struct dfb_stream *s;
+
+	TAILQ_FOREACH(s, &p->streams, entry)
+		if (s->behind && !dfb_stream_in_doubt(s)) {
+			s->behind = false;
+			s->behind = !dfb_stream_is_empty(s) && move(s) == -1;
+		}
+	note_behind(p);
+}
+
+void
+dfb_keys_follow(struct dfb_producer *p, int (*move)(struct dfb_stream *))
+{
+	struct dfb_stream *s;
+	bool same = true;
+
+	if (p->behind)
+		catch_up(p, move);
+	TAILQ_FOREACH(s, &p->streams, entry)
+		same = same && is_up_to_date(s);
+	if (!same && !p->behind) {
+		change(p);
+		catch_up(p, move);
+	} else if (!same)
+		TAILQ_FOREACH(s, &p->streams, entry)
+			if (loses(s) && !dfb_stream_in_doubt(s))
+				lose(s, move);
+	note_behind(p);
+	TAILQ_FOREACH(s, &p->streams, entry)
+		s->out.stopped = s->behind || loses(s);
+}
+
+void
+dfb_keys_leave(struct dfb_stream *s)
+{
+	struct dfb_producer *p = s->producer;
+
+	s->behind = false;
+	note_behind(p);
+	if (!p->behind)
+		change(p);
+	s->now.gone = true;
+}
+
+void
+dfb_keys_begin(struct dfb_producer *p)
+{
+	change(p);
+}
