@@ -11,29 +11,25 @@
 #include "client/producer.h"
 #include "wire/record.h"
 
-static const struct dfb_choice *
-seen(const struct dfb_stream *s, bool before)
-{
-	return before ? &s->was : &s->now;
-}
+/* How keys see a stream: its rank, lower is better; then those that are gone; or not at all. */
+#define GONE 0x80000000u
+#define OUT DFB_KEYS_OUT
 
-static struct dfb_stream *
+static inline struct dfb_stream *
 winner(const struct dfb_producer *p, uint64_t hash, bool before)
 {
 	struct dfb_stream *s, *found = NULL;
-	const struct dfb_choice *c, *best = NULL;
+	unsigned place, least = OUT;
 	uint64_t score, most = 0;
 
 	TAILQ_FOREACH(s, &p->streams, entry) {
-		c = seen(s, before);
-		if (!c->in || (best != NULL &&
-		    (c->gone != best->gone ? c->gone : c->rank > best->rank)))
+		place = before ? s->was : s->now;
+		if (place > least || place == OUT)
 			continue;
 		score = dfb_hash_score(hash, s->name_hash);
-		if (best == NULL || c->gone != best->gone || c->rank < best->rank ||
-		    score > most) {
+		if (place < least || score > most) {
 			found = s;
-			best = c;
+			least = place;
 			most = score;
 		}
 	}
@@ -62,18 +58,10 @@ dfb_keys_stream_of(struct dfb_producer *p, const struct dfb_record *r)
 
 /* ---- changes ---- */
 
-static struct dfb_choice
+static unsigned
 wanted(const struct dfb_stream *s)
 {
-	return (struct dfb_choice){ .in = s->listed, .gone = s->gone, .rank = s->rank };
-}
-
-static bool
-is_up_to_date(const struct dfb_stream *s)
-{
-	struct dfb_choice w = wanted(s);
-
-	return s->now.in == w.in && (!w.in || (s->now.gone == w.gone && s->now.rank == w.rank));
+	return !s->listed ? OUT : s->gone ? s->rank | GONE : s->rank;
 }
 
 /* Whether the stream only loses keys, which others that are there get. */
@@ -82,10 +70,10 @@ loses(const struct dfb_stream *s)
 {
 	const struct dfb_stream *o;
 
-	if (!s->now.in || (s->listed && (!s->gone || s->now.gone)))
+	if (s->now == OUT || (s->listed && (!s->gone || (s->now & GONE) != 0)))
 		return false;
 	TAILQ_FOREACH(o, &s->producer->streams, entry)
-		if (o != s && o->now.in && o->listed)
+		if (o != s && o->now != OUT && o->listed)
 			return true;
 	return false;
 }
@@ -94,11 +82,10 @@ loses(const struct dfb_stream *s)
 static void
 lose(struct dfb_stream *s, int (*move)(struct dfb_stream *))
 {
-	struct dfb_choice now = s->now;
+	unsigned now = s->now;
 	bool behind = s->behind;
 
-	s->now.in = s->listed;
-	s->now.gone = s->gone;
+	s->now = s->listed ? s->now | GONE : OUT;
 	s->behind = false;
 	if (!dfb_stream_is_empty(s) && move(s) == -1) {
 		s->now = now;
@@ -114,7 +101,7 @@ note_behind(struct dfb_producer *p)
 	p->behind = p->several = false;
 	TAILQ_FOREACH(s, &p->streams, entry) {
 		p->behind = p->behind || s->behind;
-		p->several = p->several || s->behind || (s->now.in && s != p->home);
+		p->several = p->several || s->behind || (s->now != OUT && s != p->home);
 	}
 }
 
@@ -126,7 +113,7 @@ change(struct dfb_producer *p)
 	TAILQ_FOREACH(s, &p->streams, entry) {
 		s->was = s->now;
 		s->now = wanted(s);
-		s->behind = p->keyed && s->was.in && !dfb_stream_is_empty(s);
+		s->behind = p->keyed && s->was != OUT && !dfb_stream_is_empty(s);
 	}
 	note_behind(p);
 }
@@ -154,7 +141,7 @@ dfb_keys_follow(struct dfb_producer *p, int (*move)(struct dfb_stream *))
 	if (p->behind)
 		catch_up(p, move);
 	TAILQ_FOREACH(s, &p->streams, entry)
-		same = same && is_up_to_date(s);
+		same = same && s->now == wanted(s);
 	if (!same && !p->behind) {
 		change(p);
 		catch_up(p, move);
@@ -176,11 +163,18 @@ dfb_keys_leave(struct dfb_stream *s)
 	note_behind(p);
 	if (!p->behind)
 		change(p);
-	s->now.gone = true;
+	if (s->now != OUT)
+		s->now |= GONE;
 }
 
 void
 dfb_keys_begin(struct dfb_producer *p)
 {
 	change(p);
+}
+
+bool
+dfb_keys_need(const struct dfb_stream *s)
+{
+	return s->producer->behind && s->was != OUT;
 }

@@ -45,7 +45,7 @@ sweep(struct dfb_producer *p)
 
 	TAILQ_FOREACH_SAFE(s, &p->streams, entry, next)
 		if (!s->listed && s != p->home && dfb_stream_is_empty(s) &&
-		    !(p->behind && s->was.in))
+		    !dfb_keys_need(s))
 			dfb_stream_free(s);
 }
 

@@ -2,29 +2,27 @@
 #ifndef CLIENT_PRODUCER_H
 #define CLIENT_PRODUCER_H
 
+#include <limits.h>
+
 #include "client/internal.h"
 #include "client/link.h"
 #include "client/outbox.h"
 #include "client/routes.h"
 
-/* How keys see a stream. */
-struct dfb_choice {
-	bool in, gone;                   /* they may have it; only when there is no other */
-	unsigned rank;
-};
+#define DFB_KEYS_OUT UINT_MAX /* keys do not see a stream */
 
 /* Messages for one topic at one broker, with numbers of their own. */
 struct dfb_stream {
 	TAILQ_ENTRY(dfb_stream) entry;
+	uint64_t name_hash;              /* of the broker's name */
+	unsigned now, was;               /* how keys see it (keys.c); before the last change */
+	bool behind;                     /* its keys still go by what was */
 	struct dfb_producer *producer;
 	struct dfb_outbox out;
 	struct dfb_route route;          /* broker "": no route is known yet */
-	uint64_t name_hash;              /* of the broker's name */
 	unsigned rank;                   /* nearer brokers have a lower one */
 	bool listed;                     /* the route is there now */
 	bool gone;                       /* keys shall go elsewhere */
-	struct dfb_choice now, was;      /* after the last change, and before it */
-	bool behind;                     /* its keys still go by what was */
 
 	/* Joined: something may have reached the broker. */
 	struct dfb_link_user user;
@@ -99,6 +97,8 @@ void dfb_keys_follow(struct dfb_producer *, int (*move)(struct dfb_stream *));
 void dfb_keys_leave(struct dfb_stream *);
 /* No keys had a stream yet: have them see all as they are. */
 void dfb_keys_begin(struct dfb_producer *);
+/* Whether keys need to know of this stream, even if it is empty and has left. */
+bool dfb_keys_need(const struct dfb_stream *);
 
 /* steer.c: whether messages without a key that this stream's broker refused go elsewhere. */
 bool dfb_steer_may_hop(struct dfb_stream *);

@@ -264,6 +264,7 @@ dfb_stream_new(struct dfb_producer *p)
 	if (s == NULL)
 		return NULL;
 	s->producer = p;
+	s->now = s->was = DFB_KEYS_OUT;
 	dfb_outbox_init(&s->out, &p->total, p->cf.atomic);
 	s->out.once = p->cf.once;
 	dfb_id_random(&s->id);
