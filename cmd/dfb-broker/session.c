@@ -262,10 +262,8 @@ session_send(struct broker *b, struct session *s, const struct dfb_proto *m)
 
 	if (dfb_proto_encode(m, &buf) == 0)
 		session_send_buf(b, s, &buf);
-	else {
-		log_event(DFB_LOG_WARN, "no-memory", "who=%s", dfb_log_quote(s->who));
-		session_kill(b, s);
-	}
+	else /* it would wait for it for ever */
+		fail_stop(b, "no memory for an answer");
 	dfb_buf_release(&buf);
 }
 

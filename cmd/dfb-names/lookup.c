@@ -55,7 +55,7 @@ names_lookup(struct names *n, struct names_session *s, const struct dfb_proto *m
 			return;
 		}
 		if (watch_add(&n->watches, s, dest) == -1) {
-			names_refuse(n, s, m->req, DFB_OSERR, "out of memory");
+			names_refuse(n, s, m->req, DFB_AGAIN, "out of memory");
 			return;
 		}
 	}
@@ -143,7 +143,7 @@ names_listing(struct names *n, struct names_session *s, const struct dfb_proto *
 	}
 	out.listing.daemons = (struct dfb_blob){ list.data, list.len };
 	if (rc == -1)
-		names_refuse(n, s, m->req, DFB_OSERR, "out of memory");
+		names_refuse(n, s, m->req, DFB_AGAIN, "out of memory");
 	else
 		names_answer(n, s, &out, m->req);
 	dfb_buf_release(&list);

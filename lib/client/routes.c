@@ -120,6 +120,8 @@ dfb_dests_answer(struct dfb *d, const struct dfb_proto *m)
 			break;
 	if (t == NULL) /* nobody watches it any more */
 		return true;
+	if (m->type == DFB_M_ERROR && m->status == DFB_AGAIN)
+		return true; /* as if it had not answered: asked again in a moment */
 	if (m->type == DFB_M_ERROR) {
 		t->req = 0;
 		t->answered = true;
