@@ -139,3 +139,28 @@ in_order() {
 	wait_for '[ "$(dfb-ctl topic show --json A10-x | jq "[.per_broker[].queues[] |
 	    select(.state != \"history\")] | length")" = 2 ]'
 }
+
+@test "a key that moved twice still waits for where it was first" {
+	local n key
+	for n in 2 3; do
+		dfb-ctl topic create A10-t$n --broker a1 --queues $n
+		seq 40 | jq -c '{key: "k\(.)", body: "x"}' | dfb-send -J A10-t$n
+		dfb-recv --peek -f '%k %q\n' A10-t$n | sort >in$n
+	done
+	key=$(join in2 in3 | awk '$2 == 1 && $3 == 2 { print $1; exit }')
+	dfb-ctl topic create A10-x --broker a1 --queues 2
+	mkfifo stuck
+	dfb-recv -g g --credit 9 -j 9 A10-x -- sh -c 'read -r n; [ $n != 1 ] || cat <stuck; echo $n >>done' 3>&- &
+	CHILDREN+=($!)
+	members A10-x g 1
+	dfb-send -k "$key" -m 1 A10-x
+	wait_for "[ \$(dfb-ctl group show --json A10-x g | jq .out) = 1 ]"
+	dfb-ctl topic set A10-x --queues 1
+	dfb-ctl topic set A10-x --queues 3
+	dfb-send -k "$key" -m 2 A10-x
+	wait_for "[ \$(dfb-ctl group show --json A10-x g | jq .lag) = 2 ]"
+	assert_eq 1 "$(dfb-ctl group show --json A10-x g | jq .out)"
+	: >stuck
+	wait_for '[ $(wc -l <done) = 2 ]'
+	assert_eq '1 2' "$(paste -sd ' ' done)"
+}

@@ -50,14 +50,35 @@ has_passed(const struct cursor *c, uint64_t end)
 	return left == 0;
 }
 
+static bool is_past(struct move *, const struct group *);
+
+/* Whether an old queue was itself held then, by an earlier move that is not over: what that
+ * waits for comes before this. */
+static bool
+is_held(const struct move *m, const struct group *g, uint32_t i, uint64_t end)
+{
+	struct move *e;
+
+	TAILQ_FOREACH(e, &g->topic->moves, link) {
+		if (e == m)
+			return false;
+		if (e->lane == m->lane && i >= e->to && i - e->to < e->nto &&
+		    e->at[i - e->to] <= end && !is_past(e, g))
+			return true;
+	}
+	return false;
+}
+
 static void
 advance(const struct move *m, struct passing *p)
 {
 	for (; p->next < m->nfrom; p->next++) {
 		uint32_t i = m->from + p->next;
-		if (i < m->lane->kept &&
-		    !has_passed(p->group->cursors[m->lane->queues[i]->slot],
-		    m->at[m->nto + p->next]))
+		uint64_t end = m->at[m->nto + p->next];
+
+		if ((i < m->lane->kept &&
+		    !has_passed(p->group->cursors[m->lane->queues[i]->slot], end)) ||
+		    is_held(m, p->group, i, end))
 			return;
 	}
 }
@@ -217,16 +238,19 @@ moves_advance(struct broker *b, const struct cursor *c)
 	uint32_t i = c->q->index & LANE_QUEUES_MAX;
 	struct passing *p;
 	struct move *m;
+	bool over = false;
 
 	TAILQ_FOREACH(m, &t->moves, link) {
-		if (m->lane != c->q->lane || i < m->from || i - m->from >= m->nfrom ||
-		    (p = passing_of(m, c->group)) == NULL)
+		if (m->lane != c->q->lane || (p = passing_of(m, c->group)) == NULL ||
+		    p->next == m->nfrom)
 			continue;
-		if (p->next != i - m->from)
+		/* One that is over may have held others. */
+		if (!over && (i < m->from || p->next != i - m->from))
 			continue;
 		advance(m, p);
 		if (p->next < m->nfrom)
 			continue;
+		over = true;
 		for (uint32_t k = 0; k < m->nto && m->to + k < m->lane->kept; k++)
 			deliver_ready(b,
 			    c->group->cursors[m->lane->queues[m->to + k]->slot]);
