@@ -125,6 +125,21 @@ run(struct broker *b, struct session *s, uint32_t req, const struct verb *v, jso
 	json_decref(result);
 }
 
+struct topic *
+admin_topic_named(struct broker *b, json_t *args, enum dfb_status *status, char *why)
+{
+	const char *name = json_string_value(json_object_get(args, "topic"));
+	struct topic *t = name != NULL && strlen(name) < DFB_TOPIC_MAX ?
+	    topic_by_name(b, name) : NULL;
+
+	if (t == NULL) {
+		*status = DFB_NOBODY;
+		snprintf(why, WHY_SIZE, "no topic '%.100s' on broker %s",
+		    name != NULL ? name : "", b->cf.name);
+	}
+	return t;
+}
+
 void
 handle_admin(struct broker *b, struct session *s, const struct dfb_proto *m)
 {

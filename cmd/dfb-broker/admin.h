@@ -11,6 +11,7 @@ struct broker;
 struct dfb_proto;
 struct json_t;
 struct session;
+struct topic;
 
 /* Verbs answer with a JSON value, or NULL and *status and why (256 bytes). */
 void handle_admin(struct broker *, struct session *, const struct dfb_proto *);
@@ -21,6 +22,10 @@ admin_fn admin_topic_create, admin_topic_set, admin_topic_list, admin_topic_dele
     admin_group_delete, admin_group_pause, admin_group_resume, admin_stats, admin_drain,
     admin_gray_set, admin_gray_list, admin_gray_delete, admin_dlq_list, admin_dlq_left,
     admin_dlq_drop, admin_why;
+
+/* The topic that "topic" names; NULL, with *status and why. */
+struct topic *admin_topic_named(struct broker *, struct json_t *args, enum dfb_status *,
+    char *why);
 
 /* Those that answer in a later turn, when who asked may be gone. */
 struct asker {

@@ -12,21 +12,6 @@
 
 #define WHY_SIZE 256
 
-static struct topic *
-named(struct broker *b, json_t *args, enum dfb_status *status, char *why)
-{
-	const char *name = json_string_value(json_object_get(args, "topic"));
-	struct topic *t = name != NULL && strlen(name) < DFB_TOPIC_MAX ?
-	    topic_by_name(b, name) : NULL;
-
-	if (t == NULL) {
-		*status = DFB_NOBODY;
-		snprintf(why, WHY_SIZE, "no topic '%.100s' on broker %s",
-		    name != NULL ? name : "", b->cf.name);
-	}
-	return t;
-}
-
 static json_t *
 describe(const struct broker *b, const struct topic *t, const struct gray *r)
 {
@@ -42,7 +27,7 @@ describe(const struct broker *b, const struct topic *t, const struct gray *r)
 json_t *
 admin_gray_set(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 {
-	struct topic *t = named(b, args, status, why);
+	struct topic *t = admin_topic_named(b, args, status, why);
 	struct gray *r;
 	int rc;
 
@@ -77,7 +62,7 @@ admin_gray_list(struct broker *b, json_t *args, enum dfb_status *status, char *w
 	struct topic *t;
 	struct gray *r;
 
-	if (only != NULL && named(b, args, status, why) == NULL)
+	if (only != NULL && admin_topic_named(b, args, status, why) == NULL)
 		return NULL;
 	list = json_array();
 	RB_FOREACH(t, topic_tree, &b->topics)
@@ -90,7 +75,7 @@ admin_gray_list(struct broker *b, json_t *args, enum dfb_status *status, char *w
 json_t *
 admin_gray_delete(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 {
-	struct topic *t = named(b, args, status, why);
+	struct topic *t = admin_topic_named(b, args, status, why);
 	const char *label = json_string_value(json_object_get(args, "label"));
 	struct gray *r;
 

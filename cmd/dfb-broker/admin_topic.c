@@ -14,21 +14,6 @@
 
 #define WHY_SIZE 256
 
-static struct topic *
-named(struct broker *b, json_t *args, enum dfb_status *status, char *why)
-{
-	const char *name = json_string_value(json_object_get(args, "topic"));
-	struct topic *t = name != NULL && strlen(name) < DFB_TOPIC_MAX ?
-	    topic_by_name(b, name) : NULL;
-
-	if (t == NULL) {
-		*status = DFB_NOBODY;
-		snprintf(why, WHY_SIZE, "no topic '%s' on broker %s",
-		    name != NULL ? name : "", b->cf.name);
-	}
-	return t;
-}
-
 /* Rows have them as settings; they have verbs of their own. */
 static void
 not_settable(json_t *args)
@@ -82,7 +67,7 @@ admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char
 json_t *
 admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 {
-	struct topic *t = named(b, args, status, why);
+	struct topic *t = admin_topic_named(b, args, status, why);
 	struct settings set;
 	bool counts;
 
@@ -168,7 +153,7 @@ admin_topic_list(struct broker *b, json_t *args, enum dfb_status *status, char *
 	struct topic *t;
 
 	if (json_object_get(args, "topic") != NULL) {
-		if ((t = named(b, args, status, why)) == NULL) {
+		if ((t = admin_topic_named(b, args, status, why)) == NULL) {
 			json_decref(list);
 			return NULL;
 		}
@@ -182,7 +167,7 @@ admin_topic_list(struct broker *b, json_t *args, enum dfb_status *status, char *
 json_t *
 admin_topic_delete(struct broker *b, json_t *args, enum dfb_status *status, char *why)
 {
-	struct topic *t = named(b, args, status, why);
+	struct topic *t = admin_topic_named(b, args, status, why);
 	json_t *result;
 
 	if (t == NULL)

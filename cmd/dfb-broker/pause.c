@@ -68,24 +68,10 @@ set(struct broker *b, uint64_t *since, bool on)
 
 /* ---- verbs ---- */
 
-static struct topic *
-topic_named(struct broker *b, json_t *args, enum dfb_status *status, char *why)
-{
-	const char *name = json_string_value(json_object_get(args, "topic"));
-	struct topic *t = name != NULL && strlen(name) < DFB_TOPIC_MAX ?
-	    topic_by_name(b, name) : NULL;
-
-	*status = DFB_NOBODY;
-	if (t == NULL)
-		snprintf(why, WHY_SIZE, "no topic '%s' on broker %s",
-		    name != NULL ? name : "", b->cf.name);
-	return t;
-}
-
 static json_t *
 topic_set(struct broker *b, json_t *args, bool on, enum dfb_status *status, char *why)
 {
-	struct topic *t = topic_named(b, args, status, why);
+	struct topic *t = admin_topic_named(b, args, status, why);
 	bool sends = json_is_true(json_object_get(args, "sends"));
 
 	if (t == NULL)
@@ -109,13 +95,14 @@ topic_set(struct broker *b, json_t *args, bool on, enum dfb_status *status, char
 static json_t *
 group_set(struct broker *b, json_t *args, bool on, enum dfb_status *status, char *why)
 {
-	struct topic *t = topic_named(b, args, status, why);
+	struct topic *t = admin_topic_named(b, args, status, why);
 	const char *name = json_string_value(json_object_get(args, "group"));
 	struct group *g = t != NULL && name != NULL ? group_find(t, name) : NULL;
 
 	if (t == NULL)
 		return NULL;
 	if (g == NULL) {
+		*status = DFB_NOBODY;
 		snprintf(why, WHY_SIZE, "no group '%s' on topic '%s' at broker %s",
 		    name != NULL ? name : "", t->name, b->cf.name);
 		return NULL;
