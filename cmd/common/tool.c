@@ -76,7 +76,8 @@ dfb_tool_open(const struct dfb_tool *t, const struct dfb_opts *o)
 void
 dfb_tool_check_dest(const struct dfb_opts *o, const char *dest)
 {
-	if (dfb_word_kind(dest) == DFB_WORD_BAD)
+	if (dfb_word_kind(dest) == DFB_WORD_BAD ||
+	    dfb_word_kind(dest) == DFB_WORD_DAEMONS)
 		dfb_usage(o, "'%s' is no destination: %s", dest, dfb_word_help);
 }
 

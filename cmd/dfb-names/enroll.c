@@ -125,7 +125,7 @@ check_offers(struct dfb_blob list, size_t *count, char *why, size_t size)
 		++*count;
 		kind = fits(o.topic, topic, sizeof topic) ? dfb_word_kind(topic) :
 		    DFB_WORD_BAD;
-		if (o.up > 1 || (kind != DFB_WORD_TOPIC && kind != DFB_WORD_SYSTEM)) {
+		if (o.up > 1 || kind == DFB_WORD_BAD || kind == DFB_WORD_SERVICE) {
 			snprintf(why, size, "offer of '%s' is not up or down of a topic",
 			    topic);
 			return DFB_BADINPUT;

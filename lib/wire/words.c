@@ -45,6 +45,8 @@ dfb_name_valid(const char *text)
 enum dfb_word
 dfb_word_kind(const char *text)
 {
+	if (strcmp(text, "%GSL") == 0 || strcmp(text, "%SGS") == 0)
+		return DFB_WORD_DAEMONS;
 	if (text[0] == '%')
 		return strncmp(text, "%DLQ-", 5) == 0 && dfb_group_valid(text + 5) ?
 		    DFB_WORD_SYSTEM : DFB_WORD_BAD;

@@ -14,6 +14,7 @@ enum dfb_word {
 	DFB_WORD_TOPIC,   /* A10-pay: a region, a hyphen, a service */
 	DFB_WORD_SERVICE, /* pay */
 	DFB_WORD_SYSTEM,  /* %DLQ-group: made by brokers only */
+	DFB_WORD_DAEMONS, /* %GSL, %SGS: no topics, but who serves them is looked up alike */
 };
 
 /* What kind of destination text is. */

@@ -110,6 +110,9 @@ words(const char *text)
 	case DFB_WORD_SYSTEM:
 		need(dfb_group_valid(text + 5) && strlen(text) < DFB_TOPIC_MAX);
 		break;
+	case DFB_WORD_DAEMONS:
+		need(strlen(text) == 4 && text[0] == '%');
+		break;
 	case DFB_WORD_BAD:
 		break;
 	}

@@ -401,6 +401,8 @@ words(void **state)
 		{ "pay", DFB_WORD_SERVICE }, { "A10", DFB_WORD_SERVICE },
 		{ "a", DFB_WORD_SERVICE }, { "a.b_C1", DFB_WORD_SERVICE },
 		{ "%DLQ-g", DFB_WORD_SYSTEM }, { "%DLQ-my-group", DFB_WORD_SYSTEM },
+		{ "%GSL", DFB_WORD_DAEMONS }, { "%SGS", DFB_WORD_DAEMONS },
+		{ "%GSL-g", DFB_WORD_BAD },
 		{ "", DFB_WORD_BAD }, { "a10-pay", DFB_WORD_BAD }, { "A10-", DFB_WORD_BAD },
 		{ "A1-pay", DFB_WORD_BAD }, { "A10-p-y", DFB_WORD_BAD },
 		{ "a b", DFB_WORD_BAD }, { "%", DFB_WORD_BAD }, { "%DLQ-", DFB_WORD_BAD },
