@@ -50,6 +50,8 @@ struct settings {
 	uint64_t rate, rate_bytes;     /* taken per second ...; 0: any */
 	uint64_t client_rate, client_rate_bytes; /* ... and of one client */
 	uint64_t paused_ms, sends_paused_ms;     /* wall: since when; 0: not */
+	bool governed;                 /* a service's: dfb-sgs alone changes it (admin_govern.c) */
+	bool closed;                   /* it is being taken out of service: nothing comes in */
 };
 
 /* A block in memory: open (the newest, growing), sealed, then stored. */
@@ -149,7 +151,7 @@ struct topic {
 	size_t nclients;
 	struct deaf deaf;        /* it has no group */
 	uint64_t limited_ms;     /* wall: a rate refused a message last */
-	TAILQ_HEAD(, gray) gray; /* rules (gray.h) */
+	TAILQ_HEAD(gray_list, gray) gray; /* rules (gray.h) */
 	TAILQ_HEAD(, move) moves; /* changes of what is writable, not over yet */
 	unsigned nmoves;
 	struct dfb_timer follow;

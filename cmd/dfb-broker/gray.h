@@ -10,6 +10,7 @@
 #include "wire/words.h"
 
 struct broker;
+struct gray_list;
 struct json_t;
 struct lane;
 struct topic;
@@ -48,5 +49,16 @@ struct json_t *gray_to_json(const struct gray *);
 /* A rule from "label", "header", "value", "percent", "keys", "else"; NULL: why (256 bytes). */
 struct gray *gray_from_json(const struct json_t *, char *why);
 void gray_release(struct gray *); /* one that is no topic's */
+
+/* ---- gray_list.c: all rules of a topic at once ---- */
+
+/* Rules from an object, by label (NULL: none); -1: why (256 bytes).  l, empty before, is to be
+ * freed in either case. */
+int gray_list_from_json(struct gray_list *l, const struct json_t *, char *why);
+void gray_list_free(struct gray_list *);
+
+/* Have exactly these rules, in this order; they become the topic's.  0: it has them, 1: changed,
+ * -1: some are not there, there is no memory or too many lanes. */
+int gray_replace(struct broker *, struct topic *, struct gray_list *l);
 
 #endif
