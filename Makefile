@@ -166,7 +166,7 @@ $(foreach p,$(PROGS),$(eval $(call program,$p)))
 # ---- tests -----------------------------------------------------------------
 
 # What a test needs besides the library.
-$B/tests/test_names_registry: $(addprefix $B/obj/cmd/dfb-names/,registry.o rows.o watch.o)
+$B/tests/test_names_registry: $(addprefix $B/obj/cmd/dfb-names/,registry.o rows.o)
 $B/tests/test_filter: $B/obj/cmd/dfb-broker/filter.o
 $B/tests/test_timers: $(addprefix $B/obj/cmd/dfb-broker/,timer.o timer_read.o timer_row.o \
 	state.o)

@@ -395,7 +395,7 @@ start_second() {
 	dfb-send -m late -i 0fff0a5d-ac96-774b-8cce-b302099a8057 A10-x
 	assert_eq late "$(dfb-ctl peek A10-x --id 0fff0a5d-ac96-774b-8cce-b302099a8057 -r)"
 	fails 1 'no message' dfb-ctl peek A10-x --id 01890a5d-ac96-774b-8cce-000000000000
-	fails 64 'UUID' dfb-ctl peek A10-x --id 17
+	fails 64 'UUID' dfb-ctl peek A10-x --id ''
 	fails 64 'where to start' dfb-ctl peek A10-x --id "$id" --offset 3
 }
 

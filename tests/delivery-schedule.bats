@@ -152,7 +152,11 @@ ids() { dfb-ctl timer list --json "$@" | jq -r '.[].id'; }
 	run_status 1 dfb-ctl timer cancel A10-x "$(jq -r .id out)"
 	assert_match 'was delivered at 20' "$stderr"
 	assert_match 'queue 0 offset 0' "$stderr"
-	run_status 64 dfb-ctl timer cancel A10-x nonsense
+	run_status 64 dfb-ctl timer cancel A10-x ''
+	run_status 1 dfb-ctl timer cancel A10-x nonsense
+	dfb-send -i invoice-17 --delay 1h -m later A10-x
+	run_status 0 dfb-ctl timer cancel A10-x invoice-17
+	run_status 1 dfb-ctl timer cancel A10-x invoice-17
 	run_status 69 dfb-ctl timer cancel A10-z "${id[1]}"
 	run_status 1 dfb-ctl timer cancel A10-x 00000000-0000-4000-8000-000000000000
 }

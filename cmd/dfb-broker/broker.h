@@ -16,6 +16,8 @@
 
 #include "base/buf.h"
 #include "base/timer.h"
+#include "common/grayrule.h"
+#include "common/settings.h"
 #include "dfb-broker/ids.h"
 #include "timer.h"
 #include "net/sock.h"
@@ -34,25 +36,6 @@ struct dfb_worker;
 struct json_t;
 
 /* ---- topics and queues ---- */
-
-#define BACKOFFS 8
-
-struct settings {
-	enum dfb_durability durability;
-	uint32_t queues_min, queues_max; /* follow.c; the same: fixed */
-	uint64_t grow_ms, shrink_ms;     /* 0: the broker's */
-	uint32_t max_body;
-	uint32_t retries;              /* deliveries before the dead letters */
-	uint64_t retention_ms;
-	uint64_t dedup_ms;             /* ids are known for so long; 0: there are none */
-	uint64_t backoff_ms[BACKOFFS]; /* 0 ends; the last repeats */
-	uint64_t max_depth;            /* undelivered messages of a queue; 0: any */
-	uint64_t rate, rate_bytes;     /* taken per second ...; 0: any */
-	uint64_t client_rate, client_rate_bytes; /* ... and of one client */
-	uint64_t paused_ms, sends_paused_ms;     /* wall: since when; 0: not */
-	bool governed;                 /* a service's: dfb-sgs alone changes it (admin_govern.c) */
-	bool closed;                   /* it is being taken out of service: nothing comes in */
-};
 
 /* A block in memory: open (the newest, growing), sealed, then stored. */
 struct held {
@@ -126,7 +109,6 @@ struct meter {
 	uint64_t count, bytes;   /* flow.c: marks on the monotonic clock, ns */
 };
 RB_HEAD(client_tree, client);
-struct gray;
 struct move;
 
 struct floor {               /* where a queue ends that was removed */
@@ -151,7 +133,7 @@ struct topic {
 	size_t nclients;
 	struct deaf deaf;        /* it has no group */
 	uint64_t limited_ms;     /* wall: a rate refused a message last */
-	TAILQ_HEAD(gray_list, gray) gray; /* rules (gray.h) */
+	struct gray_list gray;   /* rules (gray.h) */
 	TAILQ_HEAD(, move) moves; /* changes of what is writable, not over yet */
 	unsigned nmoves;
 	struct dfb_timer follow;
@@ -447,7 +429,6 @@ bool session_is_blocked(const struct session *);
 /* topic.c */
 RB_PROTOTYPE(topic_tree, topic, node, topic_cmp)
 int topic_cmp(struct topic *, struct topic *);
-void settings_default(struct settings *);
 struct topic *topic_find(struct broker *, struct dfb_str name);
 struct topic *topic_by_name(struct broker *, const char *name);
 struct topic *topic_new(struct broker *, const char *name, uint32_t id,
@@ -560,10 +541,6 @@ void dead_letter(struct broker *, struct cursor *, uint64_t offset, const char *
 
 /* peek.c */
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);
-
-/* settings.c */
-int settings_from_json(struct settings *, struct json_t *, char *why);
-struct json_t *settings_to_json(const struct settings *);
 
 /* load.c: before and after the threads run */
 int load_all(struct broker *);

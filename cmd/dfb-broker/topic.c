@@ -23,16 +23,6 @@ topic_cmp(struct topic *a, struct topic *b)
 
 RB_GENERATE(topic_tree, topic, node, topic_cmp)
 
-void
-settings_default(struct settings *s)
-{
-	*s = (struct settings){ .durability = DFB_COMMIT, .queues_min = 1,
-		.queues_max = LANE_QUEUES_MAX,
-		.max_body = DFB_BODY_MAX_DEFAULT, .retries = 3,
-		.retention_ms = UINT64_C(7) * 86400000, .dedup_ms = 86400000,
-		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 }, .max_depth = 10000 };
-}
-
 struct topic *
 topic_by_name(struct broker *b, const char *name)
 {

@@ -55,9 +55,9 @@ option(struct ctl *c, int letter)
 	case 'c': c->count = dfb_opt_count(o, 1, UINT64_MAX); break;
 	case 'r': c->raw = true; break;
 	case OPT_ID:
-		if (dfb_id_parse(arg, &c->id) == -1)
-			dfb_usage(o, "--id takes a UUID like "
-			    "01890a5d-ac96-774b-bcce-b302099a8057, not '%s'", arg);
+		if (dfb_id_of(arg, &c->id) == -1)
+			dfb_usage(o, "--id takes a UUID, or a name of 1 to %d bytes",
+			    DFB_ID_NAME_MAX);
 		c->by_id = true;
 		break;
 	case 'f':

@@ -169,15 +169,18 @@ cancel(struct ctl *c)
 	char topic[DFB_TOPIC_MAX], why[512] = "";
 	enum dfb_status worst;
 	struct ctl_brokers b;
+	char uuid[DFB_ID_TEXT];
 	struct dfb_id id;
 	json_t *args, *done;
 
 	ctl_topic(c, c->args[0], topic);
-	if (dfb_id_parse(c->args[1], &id) == -1)
-		dfb_usage(&c->opts, "'%s' is no id: 'dfb-ctl timer list' shows them", c->args[1]);
+	if (dfb_id_of(c->args[1], &id) == -1)
+		dfb_usage(&c->opts, "an id is a UUID, or a name of 1 to %d bytes",
+		    DFB_ID_NAME_MAX);
+	dfb_id_format(&id, uuid);
 	if (ctl_brokers_of(c, &b, topic) == -1)
 		return;
-	args = ctl_must(json_pack("{s:s, s:s}", "topic", topic, "id", c->args[1]));
+	args = ctl_must(json_pack("{s:s, s:s}", "topic", topic, "id", uuid));
 	done = cancel_at(c, &b, args, why, sizeof why, &worst);
 	json_decref(args);
 	ctl_brokers_release(&b);

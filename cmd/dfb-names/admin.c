@@ -1,8 +1,7 @@
 #include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
+#include "daemon/result.h"
 #include "dfb-names/names.h"
 #include "wire/proto.h"
 
@@ -14,18 +13,18 @@ stats(struct names *n)
 	    "name", n->name,
 	    "uptime_ms", (json_int_t)(dfb_mono_ms() - n->started_ms),
 	    "version", (json_int_t)n->registry.version,
-	    "sessions", (json_int_t)n->sessions.n,
+	    "sessions", (json_int_t)n->hub.n,
 	    "enrolled", (json_int_t)n->registry.nentries,
 	    "topics", (json_int_t)n->registry.ntopics,
 	    "services", (json_int_t)n->registry.nservices,
 	    "offers", (json_int_t)n->registry.noffers,
-	    "watches", (json_int_t)n->watches.n,
+	    "watches", (json_int_t)n->hub.watches.n,
 	    "lookups", (json_int_t)n->stats.lookups,
-	    "pushes", (json_int_t)n->stats.pushes,
+	    "pushes", (json_int_t)n->hub.stats.pushes,
 	    "enrolls", (json_int_t)n->stats.enrolls,
 	    "expired", (json_int_t)n->stats.expired,
-	    "malformed", (json_int_t)n->stats.malformed,
-	    "slow", (json_int_t)n->stats.slow);
+	    "malformed", (json_int_t)n->hub.stats.malformed,
+	    "slow", (json_int_t)n->hub.stats.slow);
 }
 
 static void
@@ -58,39 +57,19 @@ list(struct names *n)
 }
 
 void
-names_admin(struct names *n, struct names_session *s, const struct dfb_proto *m)
+names_admin(struct names *n, struct dfb_session *s, const struct dfb_proto *m)
 {
-	struct dfb_blob args = m->admin.args;
-	struct dfb_proto out = { .type = DFB_M_RESULT };
-	json_t *given, *result;
-	char *text;
+	json_t *given = dfb_hub_args(&n->hub, s, m);
 
-	given = args.len != 0 ? json_loadb((const char *)args.p, args.len, 0, NULL) :
-	    json_object();
-	if (!json_is_object(given)) {
-		json_decref(given);
-		names_refuse(n, s, m->req, DFB_BADINPUT, "the arguments are no JSON object");
+	if (given == NULL)
 		return;
-	}
 	json_decref(given);
 	if (dfb_str_is(m->admin.verb, "stats"))
-		result = stats(n);
+		dfb_hub_result(&n->hub, s, m->req, stats(n));
 	else if (dfb_str_is(m->admin.verb, "list"))
-		result = list(n);
-	else {
-		names_refuse(n, s, m->req, DFB_BADINPUT, "a name server knows the verbs stats "
-		    "and list, not '%.*s'", (int)m->admin.verb.len, m->admin.verb.p);
-		return;
-	}
-	if (result == NULL || (text = json_dumps(result, JSON_COMPACT)) == NULL)
-		names_refuse(n, s, m->req, DFB_OSERR, "out of memory");
-	else {
-		out.result.json = (struct dfb_blob){ (uint8_t *)text, strlen(text) };
-		if (out.result.json.len > DFB_FRAME_MAX - 64)
-			names_refuse(n, s, m->req, DFB_BADINPUT, "the answer is too large");
-		else
-			names_answer(n, s, &out, m->req);
-		free(text);
-	}
-	json_decref(result);
+		dfb_hub_result(&n->hub, s, m->req, list(n));
+	else
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_BADINPUT, "a name server knows the "
+		    "verbs stats and list, not '%.*s'", (int)m->admin.verb.len,
+		    m->admin.verb.p);
 }

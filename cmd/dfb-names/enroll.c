@@ -1,5 +1,6 @@
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -58,20 +59,46 @@ names_adopt(struct names *n, struct names_entry *e)
 	renew(n, e);
 }
 
+/* What a session enrolled; its user pointer. */
+struct names_owner {
+	LIST_HEAD(, names_entry) entries;
+};
+
 void
-names_lost(struct names *n, struct names_session *s)
+names_lost(void *names, struct dfb_session *s)
 {
+	struct names *n = names;
+	struct names_owner *o = s->user;
 	struct names_entry *e;
 
-	while ((e = LIST_FIRST(&s->entries)) != NULL) {
+	held_remove_all(n, s);
+	while (o != NULL && (e = LIST_FIRST(&o->entries)) != NULL) {
 		struct names_facts f = e->facts;
 
-		f.state = DFB_STATE_LOST;
 		unbind(e);
+		if (n->hub.stopping)
+			continue; /* not lost: the server is */
+		f.state = DFB_STATE_LOST;
 		registry_update(&n->registry, e, &f);
 		log_event(DFB_LOG_WARN, "lost", "kind=%s name=%s region=%s", f.kind,
 		    e->name, f.region);
 	}
+	free(o);
+	s->user = NULL;
+}
+
+/* The entry is this session's now.  0, or -1 without memory. */
+static int
+bind_to(struct names_entry *e, struct dfb_session *s)
+{
+	struct names_owner *o = s->user;
+
+	if (o == NULL && (o = s->user = calloc(1, sizeof *o)) == NULL)
+		return -1;
+	unbind(e);
+	e->session = s;
+	LIST_INSERT_HEAD(&o->entries, e, in_session);
+	return 0;
 }
 
 /* ---- ENROLL ---- */
@@ -186,28 +213,28 @@ apply_offers(struct names *n, struct names_entry *e, struct dfb_blob list, bool 
 
 /* The sender's entry, made or updated; NULL after refusing. */
 static struct names_entry *
-entry_for(struct names *n, struct names_session *s, const struct dfb_proto *m,
+entry_for(struct names *n, struct dfb_session *s, const struct dfb_proto *m,
     const char *name, const struct names_facts *f, bool *changed)
 {
 	struct names_entry *e = registry_find(&n->registry, name);
 	uint64_t lease = e != NULL ? e->facts.lease_ms : 0;
 
 	if (e != NULL && e->facts.incarnation > f->incarnation) {
-		names_refuse(n, s, m->req, DFB_DENIED, "a later incarnation of '%s' is "
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_DENIED, "a later incarnation of '%s' is "
 		    "enrolled: %s is started twice, or its clock was set back", name, name);
 		return NULL;
 	}
 	/* On the same endpoint it is the same daemon, started again. */
 	if (e != NULL && e->facts.incarnation != f->incarnation && e->session != NULL &&
 	    e->session != s && strcmp(e->facts.endpoint, f->endpoint) != 0) {
-		names_refuse(n, s, m->req, DFB_AGAIN, "another %s '%s' is up, at %s: give "
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_AGAIN, "another %s '%s' is up, at %s: give "
 		    "one of them another --name", e->facts.kind, name, e->facts.endpoint);
 		return NULL;
 	}
 	/* What changed while the connection was down is not known here. */
 	if (m->enroll.full == 0 && (e == NULL || e->session != s ||
 	    e->facts.incarnation != f->incarnation)) {
-		names_refuse(n, s, m->req, DFB_NOBODY, "'%s' is not known: enroll in full",
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_NOBODY, "'%s' is not known: enroll in full",
 		    name);
 		return NULL;
 	}
@@ -220,18 +247,18 @@ entry_for(struct names *n, struct names_session *s, const struct dfb_proto *m,
 		return e;
 	}
 	if (n->registry.nentries >= NAMES_ENTRIES_MAX) {
-		names_refuse(n, s, m->req, DFB_AGAIN, "%d daemons are enrolled, the most "
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_AGAIN, "%d daemons are enrolled, the most "
 		    "there can be", NAMES_ENTRIES_MAX);
 		return NULL;
 	}
 	*changed = true;
 	if ((e = registry_add(&n->registry, name, f)) == NULL)
-		names_refuse(n, s, m->req, DFB_OSERR, "out of memory");
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_OSERR, "out of memory");
 	return e;
 }
 
 void
-names_enroll(struct names *n, struct names_session *s, const struct dfb_proto *m)
+names_enroll(struct names *n, struct dfb_session *s, const struct dfb_proto *m)
 {
 	struct dfb_proto done = { .type = DFB_M_DONE };
 	char name[NAMES_WORD], text[256];
@@ -244,24 +271,24 @@ names_enroll(struct names *n, struct names_session *s, const struct dfb_proto *m
 
 	n->stats.enrolls++;
 	if ((why = facts_of(&m->enroll, name, &f)) != NULL) {
-		names_refuse(n, s, m->req, DFB_BADINPUT, "%s", why);
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_BADINPUT, "%s", why);
 		return;
 	}
 	if (f.lease_ms < NAMES_LEASE_MIN_MS || f.lease_ms > n->lease_max_ms) {
-		names_refuse(n, s, m->req, DFB_BADINPUT, "a lease is %d to %llu ms, not %u",
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_BADINPUT, "a lease is %d to %llu ms, not %u",
 		    NAMES_LEASE_MIN_MS, (unsigned long long)n->lease_max_ms, f.lease_ms);
 		return;
 	}
 	if ((rc = check_offers(m->enroll.offers, &count, text, sizeof text)) == DFB_PROTO) {
-		names_malformed(n, s, m->req, text);
+		dfb_hub_malformed(&n->hub, s, m->req, text);
 		return;
 	}
 	if (rc != DFB_OK) {
-		names_refuse(n, s, m->req, rc, "%s", text);
+		dfb_hub_refuse(&n->hub, s, m->req, rc, "%s", text);
 		return;
 	}
 	if (n->registry.noffers + count > NAMES_OFFERS_MAX && count > 0) {
-		names_refuse(n, s, m->req, DFB_AGAIN, "%d topics are offered, the most there "
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_AGAIN, "%d topics are offered, the most there "
 		    "can be", NAMES_OFFERS_MAX);
 		return;
 	}
@@ -270,26 +297,26 @@ names_enroll(struct names *n, struct names_session *s, const struct dfb_proto *m
 	renew(n, e);
 	if (changed)
 		persist_entry(n->persist, e);
+	rc = 0;
 	if (e->session != s) {
-		unbind(e);
-		e->session = s;
-		LIST_INSERT_HEAD(&s->entries, e, in_session);
+		rc = bind_to(e, s);
 		changed = true;
 	}
-	if ((rc = apply_offers(n, e, m->enroll.offers, m->enroll.full != 0)) == -1) {
+	if (rc == -1 || (rc = apply_offers(n, e, m->enroll.offers,
+	    m->enroll.full != 0)) == -1) {
 		withdraw(n, e, "withdrawn");
-		names_refuse(n, s, m->req, DFB_OSERR, "out of memory");
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_OSERR, "out of memory");
 		return;
 	}
 	if (changed || rc == 1)
 		log_event(DFB_LOG_INFO, "enrolled", "kind=%s name=%s region=%s endpoint=%s "
 		    "state=%u topics=%zu", f.kind, name, f.region,
 		    dfb_log_quote(f.endpoint), f.state, e->noffers);
-	names_answer(n, s, &done, m->req);
+	dfb_hub_answer(&n->hub, s, &done, m->req);
 }
 
 void
-names_forget(struct names *n, struct names_session *s, const struct dfb_proto *m)
+names_forget(struct names *n, struct dfb_session *s, const struct dfb_proto *m)
 {
 	struct dfb_proto done = { .type = DFB_M_DONE };
 	char name[NAMES_WORD];
@@ -299,5 +326,5 @@ names_forget(struct names *n, struct names_session *s, const struct dfb_proto *m
 	/* An earlier incarnation cannot withdraw a later one; its own entry is gone. */
 	if (e != NULL && e->facts.incarnation == m->forget.incarnation)
 		withdraw(n, e, "withdrawn");
-	names_answer(n, s, &done, m->req);
+	dfb_hub_answer(&n->hub, s, &done, m->req);
 }

@@ -10,7 +10,7 @@
 #define HELD_MAX 100000
 
 struct names_held {
-	struct names_session *session;
+	struct dfb_session *session;
 	uint32_t req;
 	char dest[DFB_TOPIC_MAX];
 	TAILQ_ENTRY(names_held) link;
@@ -60,7 +60,7 @@ held_end(struct names *n)
 }
 
 bool
-held_add(struct names *n, struct names_session *s, const char *dest, uint32_t req)
+held_add(struct names *n, struct dfb_session *s, const char *dest, uint32_t req)
 {
 	struct names_held *h;
 
@@ -86,8 +86,9 @@ held_answer(struct names *n)
 }
 
 void
-held_remove_all(struct names *n, struct names_session *s)
+held_remove_all(void *names, struct dfb_session *s)
 {
+	struct names *n = names;
 	struct names_held *h, *next;
 
 	TAILQ_FOREACH_SAFE(h, &n->held, link, next)

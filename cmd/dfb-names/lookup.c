@@ -27,35 +27,35 @@ routes(struct names *n, const char *dest, uint32_t req, struct dfb_buf *out)
 }
 
 void
-names_answer_routes(struct names *n, struct names_session *s, const char *dest,
+names_answer_routes(struct names *n, struct dfb_session *s, const char *dest,
     uint32_t req)
 {
 	struct dfb_buf buf = { 0 };
 
 	if (routes(n, dest, req, &buf) == 0)
-		session_send(n, s, &buf);
+		dfb_hub_send(&n->hub, s, &buf);
 	dfb_buf_release(&buf);
 }
 
 void
-names_lookup(struct names *n, struct names_session *s, const struct dfb_proto *m)
+names_lookup(struct names *n, struct dfb_session *s, const struct dfb_proto *m)
 {
 	char dest[DFB_TOPIC_MAX];
 
 	n->stats.lookups++;
 	dfb_str_copy(m->lookup.dest, dest, sizeof dest);
 	if (m->lookup.dest.len >= sizeof dest || dfb_word_kind(dest) == DFB_WORD_BAD) {
-		names_refuse(n, s, m->req, DFB_BADINPUT, "'%s': %s", dest, dfb_word_help);
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_BADINPUT, "'%s': %s", dest, dfb_word_help);
 		return;
 	}
 	if (m->lookup.watch != 0) {
-		if (s->nwatches >= NAMES_WATCHES_MAX) {
-			names_refuse(n, s, m->req, DFB_AGAIN, "a session can watch %d "
-			    "destinations", NAMES_WATCHES_MAX);
+		if (s->nwatches >= DFB_WATCHES_MAX) {
+			dfb_hub_refuse(&n->hub, s, m->req, DFB_AGAIN, "a session can watch %d "
+			    "destinations", DFB_WATCHES_MAX);
 			return;
 		}
-		if (watch_add(&n->watches, s, dest) == -1) {
-			names_refuse(n, s, m->req, DFB_AGAIN, "out of memory");
+		if (dfb_watch_add(&n->hub.watches, s, dest, 0) == -1) {
+			dfb_hub_refuse(&n->hub, s, m->req, DFB_AGAIN, "out of memory");
 			return;
 		}
 	}
@@ -64,67 +64,24 @@ names_lookup(struct names *n, struct names_session *s, const struct dfb_proto *m
 }
 
 void
-names_unwatch(struct names *n, struct names_session *s, const struct dfb_proto *m)
+names_unwatch(struct names *n, struct dfb_session *s, const struct dfb_proto *m)
 {
 	char dest[DFB_TOPIC_MAX];
 
 	if (m->unwatch.dest.len < sizeof dest)
-		watch_remove(&n->watches, s, dfb_str_copy(m->unwatch.dest, dest, sizeof dest));
+		dfb_watch_remove(&n->hub.watches, s,
+		    dfb_str_copy(m->unwatch.dest, dest, sizeof dest));
 }
 
-/* Tell one watcher, now or later. */
-static void
-tell(struct names *n, struct names_watch *w, const struct dfb_buf *frame)
+int
+names_news(void *names, const char *dest, uint32_t tag, struct dfb_buf *out)
 {
-	struct names_session *s = w->session;
-
-	if (session_is_slow(s)) {
-		watch_set_stale(w);
-		return;
-	}
-	n->stats.pushes++;
-	if (dfb_sock_send(n->sock, &s->peer, frame->data, frame->len) == -1 &&
-	    errno == EAGAIN) {
-		watch_set_stale(w);
-		session_set_slow(n, s);
-	}
+	(void)tag;
+	return routes(names, dest, 0, out);
 }
 
 void
-names_push(struct names *n)
-{
-	struct dfb_buf buf = { 0 };
-	struct names_dest *d;
-
-	while ((d = watch_take(&n->watches)) != NULL) {
-		struct names_watch *w, *next;
-
-		buf.len = 0;
-		if (routes(n, d->name, 0, &buf) == -1)
-			break;
-		LIST_FOREACH_SAFE(w, &d->watches, in_dest, next)
-			tell(n, w, &buf);
-	}
-	dfb_buf_release(&buf);
-}
-
-void
-names_push_stale(struct names *n, struct names_session *s)
-{
-	struct dfb_buf buf = { 0 };
-	struct names_watch *w;
-
-	while (!session_is_slow(s) && (w = watch_take_stale(s)) != NULL) {
-		buf.len = 0;
-		if (routes(n, w->dest->name, 0, &buf) == -1)
-			break;
-		tell(n, w, &buf);
-	}
-	dfb_buf_release(&buf);
-}
-
-void
-names_listing(struct names *n, struct names_session *s, const struct dfb_proto *m)
+names_listing(struct names *n, struct dfb_session *s, const struct dfb_proto *m)
 {
 	struct dfb_proto out = { .type = DFB_M_LISTING };
 	struct dfb_buf list = { 0 };
@@ -143,8 +100,8 @@ names_listing(struct names *n, struct names_session *s, const struct dfb_proto *
 	}
 	out.listing.daemons = (struct dfb_blob){ list.data, list.len };
 	if (rc == -1)
-		names_refuse(n, s, m->req, DFB_AGAIN, "out of memory");
+		dfb_hub_refuse(&n->hub, s, m->req, DFB_AGAIN, "out of memory");
 	else
-		names_answer(n, s, &out, m->req);
+		dfb_hub_answer(&n->hub, s, &out, m->req);
 	dfb_buf_release(&list);
 }

@@ -13,7 +13,6 @@
 #include "wire/proto.h"
 
 #define QUEUE 1000       /* frames per peer and direction */
-#define FRAMES_A_TURN 256
 #define LINGER_MS 200
 #define LEASE_MAX_MS (10 * 60 * 1000)
 
@@ -33,7 +32,7 @@ names_fail(struct names *n, int status)
 }
 
 static void
-on_store_failed(void *arg, int status)
+fail(void *arg, int status)
 {
 	names_fail(arg, status);
 }
@@ -43,66 +42,45 @@ on_changed(void *arg, const char *dest)
 {
 	struct names *n = arg;
 
-	watch_mark(&n->watches, dest);
-}
-
-/* There are too many: say so without keeping anything of it. */
-static void
-refuse_session(struct names *n, const struct dfb_peer *peer)
-{
-	static const char why[] = "too many sessions";
-	struct dfb_proto m = { .type = DFB_M_ERROR, .status = DFB_AGAIN,
-		.error = { .wait_ms = 1000, .reason = { why, sizeof why - 1 } } };
-	uint8_t frame[128], *end = dfb_proto_write_head(&m, frame);
-
-	if (!n->sessions.full)
-		log_event(DFB_LOG_WARN, "full", "sessions=%zu msg=%s", n->sessions.n,
-		    dfb_log_quote(why));
-	n->sessions.full = true;
-	dfb_sock_send(n->sock, peer, frame, (size_t)(end - frame));
+	dfb_watch_mark(&n->hub.watches, dest);
 }
 
 static void
-on_frames(void *arg)
+frame(void *arg, struct dfb_session *s, const struct dfb_proto *m)
 {
 	struct names *n = arg;
-	struct dfb_frame f;
 
-	for (int i = 0; i < FRAMES_A_TURN; i++) {
-		struct names_session *s;
-		int rc = dfb_sock_recv(n->sock, &f);
-
-		if (rc == 0) {
-			sessions_drained(n);
-			return;
-		}
-		if (rc == -1) {
-			log_err("cannot receive");
-			names_fail(n, DFB_OSERR);
-			return;
-		}
-		if ((s = session_get(n, &f.peer)) != NULL) {
-			names_handle(n, s, f.data, f.len);
-			session_answered(n, s);
-		} else
-			refuse_session(n, &f.peer);
-		dfb_frame_release(&f);
+	switch (m->type) {
+	case DFB_M_ADMIN:
+		names_admin(n, s, m);
+		break;
+	case DFB_M_ENROLL:
+		names_enroll(n, s, m);
+		break;
+	case DFB_M_FORGET:
+		names_forget(n, s, m);
+		break;
+	case DFB_M_LOOKUP:
+		names_lookup(n, s, m);
+		break;
+	case DFB_M_UNWATCH:
+		names_unwatch(n, s, m);
+		break;
+	case DFB_M_DAEMONS:
+		names_listing(n, s, m);
+		break;
+	default:
+		dfb_hub_unknown(&n->hub, s, m);
 	}
-}
-
-static void
-on_events(void *arg)
-{
-	sessions_events(arg);
-	/* Also when no frames are left, it must be noticed that there are none. */
-	on_frames(arg);
 }
 
 static void
 before_sleep(void *arg)
 {
-	held_answer(arg);
-	names_push(arg);
+	struct names *n = arg;
+
+	held_answer(n);
+	dfb_hub_push(&n->hub);
 }
 
 static void
@@ -133,11 +111,21 @@ load(struct names *n, const struct dfb_daemon *d)
 	return persist_load(n->persist, &n->registry);
 }
 
+static void
+hub(struct names *n)
+{
+	dfb_hub_init(&n->hub, &(struct dfb_hub_config){ .loop = n->loop, .sock = n->sock,
+	    .name = n->name, .region = "", .software = "dfb-names " DFB_VERSION,
+	    .what = "a name server", .incarnation = n->incarnation, .frame = frame,
+	    .deaf = held_remove_all, .ended = names_lost, .news = names_news, .fail = fail,
+	    .arg = n });
+}
+
 static int
 serve(struct names *n, struct dfb_daemon *d)
 {
-	if (persist_start(n->persist, n->loop, on_store_failed, n) == -1 ||
-	    dfb_loop_add_sock(n->loop, n->sock, on_frames, on_events, n) == -1) {
+	if (persist_start(n->persist, n->loop, fail, n) == -1 ||
+	    dfb_hub_start(&n->hub) == -1) {
 		log_err("cannot start");
 		return DFB_OSERR;
 	}
@@ -164,22 +152,20 @@ run(struct names *n, struct dfb_daemon *d)
 	int status = DFB_OSERR, closed;
 
 	registry_init(&n->registry, 0, on_changed, n);
-	watches_init(&n->watches);
 	held_init(n);
-	sessions_init(n);
 	if ((n->loop = dfb_loop_new()) == NULL ||
 	    dfb_daemon_signals(d, n->loop, on_stop, n) == -1 ||
 	    (net = dfb_net_new()) == NULL || (n->sock = dfb_sock_listen(net, &cf)) == NULL)
 		log_err("cannot start");
-	else if ((status = dfb_daemon_bind(d, n->sock)) == DFB_OK &&
-	    (status = load(n, d)) == DFB_OK)
-		status = serve(n, d);
+	else if ((status = dfb_daemon_bind(d, n->sock)) == DFB_OK) {
+		hub(n);
+		if ((status = load(n, d)) == DFB_OK)
+			status = serve(n, d);
+	}
 	held_end(n);
 	closed = persist_close(n->persist);
-	sessions_release(n);
+	dfb_hub_stop(&n->hub);
 	registry_release(&n->registry);
-	if (n->sock != NULL)
-		dfb_loop_del_sock(n->loop, n->sock);
 	dfb_sock_close(n->sock, LINGER_MS);
 	dfb_net_free(net);
 	dfb_loop_free(n->loop);

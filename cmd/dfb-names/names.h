@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
+#include "base/timer.h"
+#include "daemon/hub.h"
 #include "dfb-names/registry.h"
-#include "dfb-names/session.h"
-#include "dfb-names/watch.h"
 
 struct dfb_loop;
 struct dfb_proto;
@@ -20,7 +20,7 @@ struct names_persist;
 #define NAMES_LEASE_MIN_MS 100
 
 struct names_stats {
-	uint64_t enrolls, lookups, pushes, expired, malformed, slow;
+	uint64_t enrolls, lookups, expired;
 };
 
 struct names {
@@ -30,8 +30,7 @@ struct names {
 	struct dfb_loop *loop;
 	struct dfb_sock *sock;
 	struct names_registry registry;
-	struct names_sessions sessions;
-	struct names_watches watches;
+	struct dfb_hub hub;
 	TAILQ_HEAD(, names_held) held; /* lookups that wait; see held_begin() */
 	size_t nheld;
 	struct dfb_timer young;        /* runs while they may */
@@ -43,46 +42,28 @@ struct names {
 /* Stop the loop because something broke (logged already). */
 void names_fail(struct names *, int status);
 
-/* ---- handle.c ---- */
-
-/* A frame of a session (data NULL: not one frame). */
-void names_handle(struct names *, struct names_session *, const void *data, size_t len);
-
-/* Answer a request. */
-void names_answer(struct names *, struct names_session *, struct dfb_proto *answer,
-    uint32_t req);
-void names_refuse(struct names *, struct names_session *, uint32_t req, int status,
-    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-
-/* Answer what breaks the protocol, and hear no more of the session. */
-void names_malformed(struct names *, struct names_session *, uint32_t req,
-    const char *why);
-
 /* ---- enroll.c ---- */
 
-void names_enroll(struct names *, struct names_session *, const struct dfb_proto *);
-void names_forget(struct names *, struct names_session *, const struct dfb_proto *);
+void names_enroll(struct names *, struct dfb_session *, const struct dfb_proto *);
+void names_forget(struct names *, struct dfb_session *, const struct dfb_proto *);
 
 /* An entry from the disk: its lease starts now. */
 void names_adopt(struct names *, struct names_entry *);
 
 /* The session ended: what it enrolled is lost. */
-void names_lost(struct names *, struct names_session *);
+void names_lost(void *names, struct dfb_session *);
 
 /* ---- lookup.c ---- */
 
-void names_lookup(struct names *, struct names_session *, const struct dfb_proto *);
-void names_unwatch(struct names *, struct names_session *, const struct dfb_proto *);
-void names_listing(struct names *, struct names_session *, const struct dfb_proto *);
+void names_lookup(struct names *, struct dfb_session *, const struct dfb_proto *);
+void names_unwatch(struct names *, struct dfb_session *, const struct dfb_proto *);
+void names_listing(struct names *, struct dfb_session *, const struct dfb_proto *);
 
-/* Push to those who watch what has changed since the last time. */
-void names_push(struct names *);
-
-/* There is room in the session's queue again: push what it missed. */
-void names_push_stale(struct names *, struct names_session *);
+/* What those who watch dest are told, into out.  0, or -1 after ending the server. */
+int names_news(void *names, const char *dest, uint32_t tag, struct dfb_buf *out);
 
 /* Answer with what is known now. */
-void names_answer_routes(struct names *, struct names_session *, const char *dest,
+void names_answer_routes(struct names *, struct dfb_session *, const char *dest,
     uint32_t req);
 
 /* ---- held.c: after a restart daemons need a moment to enroll again.  For so long a lookup
@@ -93,16 +74,16 @@ void held_begin(struct names *); /* the moment starts now */
 void held_end(struct names *);   /* answer all, hold no more */
 
 /* Hold it, if it is to be held: whether it is. */
-bool held_add(struct names *, struct names_session *, const char *dest, uint32_t req);
+bool held_add(struct names *, struct dfb_session *, const char *dest, uint32_t req);
 
 /* Answer those that now find something. */
 void held_answer(struct names *);
 
-/* The session ends: forget its. */
-void held_remove_all(struct names *, struct names_session *);
+/* The session is not heard any more: forget its. */
+void held_remove_all(void *names, struct dfb_session *);
 
 /* ---- admin.c ---- */
 
-void names_admin(struct names *, struct names_session *, const struct dfb_proto *);
+void names_admin(struct names *, struct dfb_session *, const struct dfb_proto *);
 
 #endif

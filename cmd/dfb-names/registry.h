@@ -19,7 +19,7 @@
 
 struct dfb_buf;
 struct names_offer;
-struct names_session;
+struct dfb_session;
 struct names_service;
 struct names_topic;
 
@@ -42,7 +42,7 @@ struct names_entry {
 	/* The server's: not touched by the registry. */
 	struct dfb_timer lease;
 	uint64_t heard_ms;              /* of the monotonic clock */
-	struct names_session *session;  /* that enrolled it; NULL: none now */
+	struct dfb_session *session;  /* that enrolled it; NULL: none now */
 	LIST_ENTRY(names_entry) in_session;
 	/* Private. */
 	RB_ENTRY(names_entry) by_name;

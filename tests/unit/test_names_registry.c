@@ -10,10 +10,9 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "daemon/hub.h"
 #include "dfb-names/registry.h"
 #include "dfb-names/rows.h"
-#include "dfb-names/session.h"
-#include "dfb-names/watch.h"
 #include "wire/proto.h"
 
 struct fixture {
@@ -225,7 +224,7 @@ test_many(void **state)
 }
 
 static void
-session_init(struct names_session *s)
+session_init(struct dfb_session *s)
 {
 	memset(s, 0, sizeof *s);
 	RB_INIT(&s->watches);
@@ -235,43 +234,63 @@ session_init(struct names_session *s)
 static void
 test_watches(void **state)
 {
-	struct names_watches w;
-	struct names_session a, b;
-	struct names_dest *d;
-	struct names_watch *x;
+	struct dfb_watches w;
+	struct dfb_session a, b;
+	struct dfb_watched *d;
+	struct dfb_watcher *x;
 
 	(void)state;
-	watches_init(&w);
+	dfb_watches_init(&w);
 	session_init(&a);
 	session_init(&b);
-	assert_int_equal(watch_add(&w, &a, "x"), 0);
-	assert_int_equal(watch_add(&w, &a, "x"), 0);
-	assert_int_equal(watch_add(&w, &a, "y"), 0);
-	assert_int_equal(watch_add(&w, &b, "x"), 0);
+	assert_int_equal(dfb_watch_add(&w, &a, "x", 0), 0);
+	assert_int_equal(dfb_watch_add(&w, &a, "x", 0), 0);
+	assert_int_equal(dfb_watch_add(&w, &a, "y", 0), 0);
+	assert_int_equal(dfb_watch_add(&w, &b, "x", 0), 0);
 	assert_int_equal(w.n, 3);
-	watch_mark(&w, "x");
-	watch_mark(&w, "x");
-	watch_mark(&w, "unwatched");
-	assert_non_null(d = watch_take(&w));
+	dfb_watch_mark(&w, "x");
+	dfb_watch_mark(&w, "x");
+	dfb_watch_mark(&w, "unwatched");
+	assert_non_null(d = dfb_watch_take(&w));
 	assert_string_equal(d->name, "x");
-	assert_null(watch_take(&w));
+	assert_null(dfb_watch_take(&w));
 
-	assert_null(watch_take_stale(&a));
+	assert_null(dfb_watch_take_stale(&w, &a));
 	LIST_FOREACH(x, &d->watches, in_dest)
-		watch_set_stale(x);
-	assert_non_null(x = watch_take_stale(&a));
+		dfb_watch_set_stale(&w, x);
+	assert_non_null(x = dfb_watch_take_stale(&w, &a));
 	assert_ptr_equal(x->dest, d);
-	assert_null(watch_take_stale(&a));
-	watch_set_stale(x);
-	watch_mark(&w, "x"); /* ends marked and stale: nothing may point to it */
-	watch_remove(&w, &a, "x");
-	watch_remove(&w, &a, "x");
-	watch_remove(&w, &a, "never");
-	assert_null(watch_take_stale(&a));
-	watch_remove_all(&w, &a);
-	watch_remove_all(&w, &b);
+	assert_null(dfb_watch_take_stale(&w, &a));
+	dfb_watch_set_stale(&w, x);
+	dfb_watch_mark(&w, "x"); /* ends marked and stale: nothing may point to it */
+	dfb_watch_remove(&w, &a, "x");
+	dfb_watch_remove(&w, &a, "x");
+	dfb_watch_remove(&w, &a, "never");
+	assert_null(dfb_watch_take_stale(&w, &a));
+	assert_int_equal(w.nstale, 1); /* of b */
+	/* One name, two tags: both are marked, and ended, with the name. */
+	assert_int_equal(dfb_watch_add(&w, &a, "t", 1), 0);
+	assert_int_equal(dfb_watch_add(&w, &a, "t", 2), 0);
+	assert_int_equal(dfb_watch_add(&w, &b, "t", 2), 0);
+	assert_int_equal(dfb_watch_add(&w, &b, "tt", 1), 0);
+	assert_non_null(d = dfb_watch_take(&w));
+	assert_string_equal(d->name, "x");
+	dfb_watch_mark(&w, "t");
+	for (uint32_t tag = 1; tag <= 2; tag++) {
+		assert_non_null(d = dfb_watch_take(&w));
+		assert_string_equal(d->name, "t");
+		assert_int_equal(d->tag, tag);
+	}
+	assert_null(dfb_watch_take(&w));
+	dfb_watch_remove(&w, &a, "t");
+	assert_int_equal(w.n, 4);
+	dfb_watch_mark_all(&w);
+	assert_non_null(dfb_watch_take(&w));
+	dfb_watch_remove_all(&w, &a);
+	dfb_watch_remove_all(&w, &b);
 	assert_int_equal(w.n, 0);
-	assert_null(watch_take(&w));
+	assert_int_equal(w.nstale, 0);
+	assert_null(dfb_watch_take(&w));
 	assert_true(RB_EMPTY(&w.dests));
 }
 

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "gray.h"
+#include "common/grayrule.h"
 
 #define WHY_SIZE 256
 
@@ -115,7 +115,7 @@ gray_from_json(const json_t *j, char *why)
 {
 	struct gray *r = calloc(1, sizeof *r);
 
-	snprintf(why, WHY_SIZE, "the broker is out of memory");
+	snprintf(why, WHY_SIZE, "out of memory");
 	if (r == NULL)
 		return NULL;
 	if (read_fields(r, j, why) == -1) {

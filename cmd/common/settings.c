@@ -5,10 +5,9 @@
 
 #include <jansson.h>
 
-#include "broker.h"
+#include "common/settings.h"
 
 #define WHY_SIZE 256
-#define QUEUES_MAX 1023
 #define DELAY_MAX ((json_int_t)86400000)
 
 /* The 64-bit ones. */
@@ -41,6 +40,16 @@ static const struct {
 	{ "closed", offsetof(struct settings, closed) },
 };
 #define FLAGS (sizeof flags / sizeof flags[0])
+
+void
+settings_default(struct settings *s)
+{
+	*s = (struct settings){ .durability = DFB_COMMIT, .queues_min = 1,
+		.queues_max = QUEUES_MAX,
+		.max_body = DFB_BODY_MAX_DEFAULT, .retries = 3,
+		.retention_ms = UINT64_C(7) * 86400000, .dedup_ms = 86400000,
+		.backoff_ms = { 1000, 5000, 30000, 120000, 600000 }, .max_depth = 10000 };
+}
 
 static const char *const durabilities[] = { "commit", "async", "memory" };
 
