@@ -172,6 +172,9 @@ $B/tests/test_timers: $(addprefix $B/obj/cmd/dfb-broker/,timer.o timer_read.o ti
 	state.o)
 $B/tests/test_histogram: $(addprefix $B/obj/cmd/dfb-bench/,histogram.o)
 
+$B/tests/test_services: $(addprefix $B/obj/cmd/dfb-sgs/,affinity.o book.o command.o \
+	distance.o edit.o states.o)
+
 BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
 $B/tests/test_letters: $(BROKER_OBJS)
 
