@@ -49,8 +49,7 @@ say_left(const struct broker *b, const struct topic *t, char *why)
 	size_t i;
 
 	json_array_foreach(t->left, i, e) {
-		json_int_t m = json_integer_value(json_object_get(e, "messages")) +
-		    json_integer_value(json_object_get(e, "out"));
+		json_int_t m = json_integer_value(json_object_get(e, "messages"));
 		n += m;
 		if (i == 0) {
 			first = m;
@@ -185,8 +184,7 @@ add_left(json_t *left, const struct broker *b, const struct topic *t)
 	json_array_foreach(t->left, i, e)
 		json_array_append_new(left, json_pack("{s:s, s:O, s:I}", "broker", b->name,
 		    "group", json_object_get(e, "group"), "messages",
-		    json_integer_value(json_object_get(e, "messages")) +
-		    json_integer_value(json_object_get(e, "out"))));
+		    json_integer_value(json_object_get(e, "messages"))));
 	if (t->scheduled != 0)
 		json_array_append_new(left, json_pack("{s:s, s:s, s:I, s:b}", "broker", b->name,
 		    "group", "", "messages", (json_int_t)t->scheduled, "scheduled", 1));
