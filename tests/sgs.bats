@@ -199,7 +199,7 @@ EOF
 	service_made pay
 	service deploy pay A10 >/dev/null
 	deployed pay A10
-	dfb-recv -g g --until-empty A10-pay
+	run_status 1 dfb-recv -g g -e A10-pay
 	seq 10 | dfb-send A10-pay
 	service undeploy pay A10 >/dev/null
 	wait_for '[[ "$(why pay A10)" == *"messages are left at broker"* ]]'
@@ -260,7 +260,7 @@ EOF
 	kill9 sgs
 	sgs_start
 	deployed pay A10
-	dfb-recv -g g --until-empty A10-pay
+	run_status 1 dfb-recv -g g -e A10-pay
 	echo 1 | dfb-send A10-pay
 	service undeploy pay A10 >/dev/null
 	kill9 sgs

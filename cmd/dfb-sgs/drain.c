@@ -90,6 +90,7 @@ drain_is_told(struct sgs *g, const char *topic, char *why, size_t size)
 		log_event(DFB_LOG_INFO, "gsls-told", "topic=%s version=%llu", topic,
 		    (unsigned long long)d->version);
 	}
+	why[0] = '\0';
 	if (now - d->told_ms >= g->grace_ms)
 		return true;
 	snprintf(why, size, "clients are given %llu ms to hear of it",
