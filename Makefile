@@ -55,8 +55,8 @@ PROG_LIBS = $(if $(IS_STATIC),$B/absent.o $(INSIDE) -static-libgcc \
 
 objs = $(patsubst %.c,$B/obj/%.o,$(wildcard $(1)))
 
-LIB_OBJS  := $(call objs,$(foreach d,base wire net store client,lib/$d/*.c))
-SO_OBJS   := $(filter-out $B/obj/lib/store/%,$(LIB_OBJS))
+LIB_OBJS   := $(call objs,$(foreach d,base wire net client,lib/$d/*.c))
+STORE_OBJS := $(call objs,lib/store/*.c)
 # Directories of shared code, not programs; what a program does not use stays out of it.
 TOOL_OBJS := $(call objs,cmd/common/*.c cmd/daemon/*.c)
 PROGS     := $(patsubst cmd/%/,%,$(sort $(dir $(wildcard cmd/dfb-*/*.c))))
@@ -68,6 +68,7 @@ BENCH_OBJS := $(call objs,tests/bench/meter.c tests/bench/text.c)
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BINS      := $(PROGS:%=$B/bin/%)
 LIBS      := $B/libdfb.a $B/libdfb.so
+ARCHIVES  := $B/tools.a $B/store.a $B/libdfb.a
 
 # Work on all processors, unless told otherwise.
 ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
@@ -127,15 +128,22 @@ $B/libdfb.a: $(LIB_OBJS) $B/flags
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(LIB_OBJS)
 
+# The store is the daemons' alone.  It stands in for functions of the C library (gather.c),
+# which is nothing for a program that links libdfb.
+$B/store.a: $(STORE_OBJS) $B/flags
+	@echo "  ar    $@"
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(STORE_OBJS)
+
 $B/tools.a: $(TOOL_OBJS) $B/flags
 	@echo "  ar    $@"
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(TOOL_OBJS)
 
-$B/$(SONAME): $(SO_OBJS) lib/libdfb.map $B/flags
+$B/$(SONAME): $(LIB_OBJS) lib/libdfb.map $B/flags
 	@echo "  link  $@"
 	$(Q)$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/libdfb.map \
-	    $(NO_UNDEFINED) -o $@ $(SO_OBJS) $(PKG_LIBS)
+	    $(NO_UNDEFINED) -o $@ $(LIB_OBJS) $(PKG_LIBS)
 
 $B/libdfb.so: $B/$(SONAME)
 	@ln -sf $(SONAME) $@
@@ -158,7 +166,7 @@ $B/absent.o: lib/net/absent.sh $B/flags
 
 define program
 $B/bin/$(1): LIBRARIES = $$(PROG_LIBS)
-$B/bin/$(1): $(call objs,cmd/$(1)/*.c) $B/tools.a $B/libdfb.a $B/absent.o
+$B/bin/$(1): $(call objs,cmd/$(1)/*.c) $(ARCHIVES) $B/absent.o
 	$$(link)
 endef
 $(foreach p,$(PROGS),$(eval $(call program,$p)))
@@ -176,11 +184,11 @@ BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
 $B/tests/test_letters: $(BROKER_OBJS)
 
 $B/tests/%: MORE_LIBS := -lcmocka
-$B/tests/%: $B/obj/tests/unit/%.o $B/tools.a $B/libdfb.a
+$B/tests/%: $B/obj/tests/unit/%.o $(ARCHIVES)
 	$(link)
 
 $B/bench/peer_redis: MORE_LIBS := -lhiredis
-$B/bench/%: $B/obj/tests/bench/%.o $(BENCH_OBJS) $B/tools.a $B/libdfb.a
+$B/bench/%: $B/obj/tests/bench/%.o $(BENCH_OBJS) $(ARCHIVES)
 	$(link)
 
 # The crash harness: its programs, and a broker that lies (tests/crash/lie.c says how).
@@ -192,9 +200,9 @@ LIES := dfb_store_commit dfb_store_flush commit_dirty_producer dfb_batch_put dfb
 $B/crash/checker: $(call objs,tests/crash/check*.c)
 $B/crash/life: $(call crash_obj,proc plan bus)
 $B/crash/lying-broker: MORE_LIBS := $(LIES:%=-Wl,--wrap=%)
-$B/crash/lying-broker: $(call objs,cmd/dfb-broker/*.c) $(call crash_obj,lie) $B/tools.a $B/libdfb.a
+$B/crash/lying-broker: $(call objs,cmd/dfb-broker/*.c) $(call crash_obj,lie) $(ARCHIVES)
 	$(link)
-$B/crash/%: $B/obj/tests/crash/%.o $(call crash_obj,ledger) $B/libdfb.a
+$B/crash/%: $B/obj/tests/crash/%.o $(call crash_obj,ledger) $(ARCHIVES)
 	$(link)
 
 # Daemons with hooks for faults in them, for tests/faults alone.
@@ -202,7 +210,7 @@ ALLOCATORS := malloc calloc realloc reallocarray
 FAULTY := $B/faults/dfb-broker $B/faults/dfb-names
 $(foreach p,$(notdir $(FAULTY)),$(eval $B/faults/$p: $(call objs,cmd/$p/*.c)))
 $(FAULTY): MORE_LIBS := $(ALLOCATORS:%=-Wl,--wrap=%)
-$(FAULTY): $B/obj/tests/faults/hooks.o $B/tools.a $B/libdfb.a
+$(FAULTY): $B/obj/tests/faults/hooks.o $(ARCHIVES)
 	$(link)
 
 # A fuzzer is linked with libFuzzer by 'make fuzz', with a driver of ours for 'make check'.
@@ -218,11 +226,11 @@ LINK_fuzz_broker = $(call wrap,$(shell \
 	sed -n 's/^WRAP([^,]*, \([a-z_]*\)[,)].*/\1/p' tests/fuzz/fuzz_broker.c))
 
 $B/fuzz_%: MORE_LIBS := -fsanitize=fuzzer
-$B/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/tools.a $B/libdfb.a
+$B/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $(ARCHIVES)
 	$(link)
 
 $B/tests/fuzz_%: MORE_LIBS :=
-$B/tests/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/obj/tests/fuzz/driver.o $B/tools.a $B/libdfb.a
+$B/tests/fuzz_%: $B/obj/tests/fuzz/fuzz_%.o $B/obj/tests/fuzz/driver.o $(ARCHIVES)
 	$(link)
 
 build-tests: all $(TESTS) $(CRASH) $(FAULTY) $(FUZZERS:%=$B/tests/%)

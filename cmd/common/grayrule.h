@@ -13,6 +13,7 @@ struct json_t;
 struct lane;
 
 #define GRAY_KEYS_MAX 10000
+#define GRAY_LABELS_MAX 63 /* of a topic */
 
 struct gray {
 	char label[DFB_GROUP_MAX];
@@ -24,10 +25,16 @@ struct gray {
 	bool fallback;               /* with no instance alive: others; else refused */
 	TAILQ_ENTRY(gray) link;
 };
+TAILQ_HEAD(gray_list, gray);
 
 struct json_t *gray_to_json(const struct gray *);
 /* A rule from "label", "header", "value", "percent", "keys", "else"; NULL: why (256 bytes). */
 struct gray *gray_from_json(const struct json_t *, char *why);
 void gray_release(struct gray *); /* one that is no topic's */
+
+/* graylist.c: all rules of a topic, from an object by label (NULL: none), in its order.  -1: why
+ * (256 bytes).  l, empty before, is to be freed in either case. */
+int gray_list_from_json(struct gray_list *l, const struct json_t *, char *why);
+void gray_list_free(struct gray_list *);
 
 #endif

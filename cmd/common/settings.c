@@ -31,6 +31,16 @@ static const struct {
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
+/* Absent: false. */
+static const struct {
+	const char *name;
+	size_t at;
+} flags[] = {
+	{ "governed", offsetof(struct settings, governed) },
+	{ "closed", offsetof(struct settings, closed) },
+};
+#define FLAGS (sizeof flags / sizeof flags[0])
+
 void
 settings_default(struct settings *s)
 {
@@ -49,6 +59,12 @@ wide(struct settings *s, size_t i)
 	return (uint64_t *)(void *)((char *)s + numbers[i].at);
 }
 
+static bool *
+flag(struct settings *s, size_t i)
+{
+	return (bool *)((char *)s + flags[i].at);
+}
+
 json_t *
 settings_to_json(const struct settings *s)
 {
@@ -64,6 +80,9 @@ settings_to_json(const struct settings *s)
 	for (size_t i = 0; i < NUMBERS; i++)
 		json_object_set_new(j, numbers[i].name,
 		    json_integer((json_int_t)*wide((struct settings *)(uintptr_t)s, i)));
+	for (size_t i = 0; i < FLAGS; i++)
+		if (*flag((struct settings *)(uintptr_t)s, i))
+			json_object_set_new(j, flags[i].name, json_true());
 	return j;
 }
 
@@ -145,6 +164,9 @@ settings_from_json(struct settings *s, json_t *j, char *why)
 			*wide(s, i) = (uint64_t)n;
 	if (rc == -1)
 		return -1;
+	for (size_t i = 0; i < FLAGS; i++)
+		if ((v = json_object_get(j, flags[i].name)) != NULL)
+			*flag(s, i) = json_is_true(v);
 	if ((v = json_object_get(j, "durability")) != NULL && durability(s, v, why) == -1)
 		return -1;
 	if ((v = json_object_get(j, "backoff_ms")) != NULL && backoff(s, v, why) == -1)

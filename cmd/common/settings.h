@@ -2,6 +2,7 @@
 #ifndef COMMON_SETTINGS_H
 #define COMMON_SETTINGS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "wire/proto.h"
@@ -24,6 +25,8 @@ struct settings {
 	uint64_t rate, rate_bytes;     /* taken per second ...; 0: any */
 	uint64_t client_rate, client_rate_bytes; /* ... and of one client */
 	uint64_t paused_ms, sends_paused_ms;     /* wall: since when; 0: not */
+	bool governed;                 /* a service's: dfb-sgs alone changes it */
+	bool closed;                   /* it is being taken out of service: nothing comes in */
 };
 
 void settings_default(struct settings *);

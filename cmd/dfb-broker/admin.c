@@ -17,32 +17,35 @@
 static const struct verb {
 	const char *name;
 	admin_fn *fn;
-	bool changes;
+	enum { READS, CHANGES, REPEATS } does; /* repeats: and logs what it changes, itself */
 	admin_later_fn *later;   /* instead of fn */
 } verbs[] = {
-	{ "topic.create", admin_topic_create, true, NULL },
-	{ "topic.set", admin_topic_set, true, NULL },
-	{ "topic.list", admin_topic_list, false, NULL },
-	{ "topic.delete", admin_topic_delete, true, NULL },
-	{ "topic.pause", admin_topic_pause, true, NULL },
-	{ "topic.resume", admin_topic_resume, true, NULL },
-	{ "group.list", admin_group_list, false, NULL },
-	{ "group.reset", admin_group_reset, true, NULL },
-	{ "group.delete", admin_group_delete, true, NULL },
-	{ "group.pause", admin_group_pause, true, NULL },
-	{ "group.resume", admin_group_resume, true, NULL },
-	{ "gray.set", admin_gray_set, true, NULL },
-	{ "gray.list", admin_gray_list, false, NULL },
-	{ "gray.delete", admin_gray_delete, true, NULL },
-	{ "dlq.list", admin_dlq_list, false, NULL },
-	{ "dlq.left", admin_dlq_left, false, NULL },
-	{ "dlq.drop", admin_dlq_drop, true, NULL },
-	{ "dlq.redrive", NULL, true, admin_dlq_redrive },
-	{ "timer.list", NULL, false, admin_timer_list },
-	{ "timer.cancel", NULL, true, admin_timer_cancel },
-	{ "stats", admin_stats, false, NULL },
-	{ "drain", admin_drain, false, NULL },
-	{ "why", admin_why, false, NULL },
+	{ "topic.create", admin_topic_create, CHANGES, NULL },
+	{ "topic.set", admin_topic_set, CHANGES, NULL },
+	{ "topic.list", admin_topic_list, READS, NULL },
+	{ "topic.delete", admin_topic_delete, CHANGES, NULL },
+	{ "topic.pause", admin_topic_pause, CHANGES, NULL },
+	{ "topic.resume", admin_topic_resume, CHANGES, NULL },
+	{ "topic.apply", admin_topic_apply, REPEATS, NULL },
+	{ "topic.retire", admin_topic_retire, REPEATS, NULL },
+	{ "topic.governed", admin_topic_governed, READS, NULL },
+	{ "group.list", admin_group_list, READS, NULL },
+	{ "group.reset", admin_group_reset, CHANGES, NULL },
+	{ "group.delete", admin_group_delete, CHANGES, NULL },
+	{ "group.pause", admin_group_pause, CHANGES, NULL },
+	{ "group.resume", admin_group_resume, CHANGES, NULL },
+	{ "gray.set", admin_gray_set, CHANGES, NULL },
+	{ "gray.list", admin_gray_list, READS, NULL },
+	{ "gray.delete", admin_gray_delete, CHANGES, NULL },
+	{ "dlq.list", admin_dlq_list, READS, NULL },
+	{ "dlq.left", admin_dlq_left, READS, NULL },
+	{ "dlq.drop", admin_dlq_drop, CHANGES, NULL },
+	{ "dlq.redrive", NULL, CHANGES, admin_dlq_redrive },
+	{ "timer.list", NULL, READS, admin_timer_list },
+	{ "timer.cancel", NULL, CHANGES, admin_timer_cancel },
+	{ "stats", admin_stats, READS, NULL },
+	{ "drain", admin_drain, READS, NULL },
+	{ "why", admin_why, READS, NULL },
 };
 
 struct answer {
@@ -115,13 +118,13 @@ run(struct broker *b, struct session *s, uint32_t req, const struct verb *v, jso
 		session_error(b, s, req, status, "%s", why);
 		return;
 	}
-	if (v->changes)
+	if (v->does == CHANGES)
 		log_event(DFB_LOG_INFO, "admin", "verb=%s by=%s", v->name,
 		    dfb_log_quote(s->who));
 	if (v->later != NULL)
 		v->later(b, &from, args);
 	else
-		reply(b, &from, result, v->changes);
+		reply(b, &from, result, v->does != READS);
 	json_decref(result);
 }
 

@@ -31,7 +31,7 @@ admin_gray_set(struct broker *b, json_t *args, enum dfb_status *status, char *wh
 	struct gray *r;
 	int rc;
 
-	if (t == NULL)
+	if (t == NULL || admin_is_governed(t, status, why))
 		return NULL;
 	*status = DFB_BADINPUT;
 	if (t->name[0] == '%') {
@@ -79,7 +79,7 @@ admin_gray_delete(struct broker *b, json_t *args, enum dfb_status *status, char 
 	const char *label = json_string_value(json_object_get(args, "label"));
 	struct gray *r;
 
-	if (t == NULL)
+	if (t == NULL || admin_is_governed(t, status, why))
 		return NULL;
 	if (label == NULL || (r = gray_find(t, label)) == NULL) {
 		*status = DFB_NOBODY;

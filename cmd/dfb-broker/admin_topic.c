@@ -14,33 +14,28 @@
 
 #define WHY_SIZE 256
 
-/* Rows have them as settings; they have verbs of their own. */
-static void
-not_settable(json_t *args)
+void
+admin_not_settable(json_t *args)
 {
 	json_object_del(args, "paused_ms");
 	json_object_del(args, "sends_paused_ms");
+	json_object_del(args, "governed");
+	json_object_del(args, "closed");
 }
 
-json_t *
-admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char *why)
+struct topic *
+admin_topic_make(struct broker *b, const char *name, const struct settings *set,
+    enum dfb_status *status, char *why)
 {
-	const char *name = json_string_value(json_object_get(args, "topic"));
-	struct settings set;
 	struct topic *t;
 
-	settings_default(&set);
+	*status = DFB_BADINPUT;
 	if (name == NULL || strlen(name) >= DFB_TOPIC_MAX ||
 	    dfb_word_kind(name) != DFB_WORD_TOPIC) {
-		*status = DFB_BADINPUT;
 		snprintf(why, WHY_SIZE, "'%.80s' is not a topic's name: %s",
 		    name != NULL ? name : "", dfb_word_help);
 		return NULL;
 	}
-	*status = DFB_BADINPUT;
-	not_settable(args);
-	if (settings_from_json(&set, args, why) == -1)
-		return NULL;
 	if (strncmp(name, b->cf.region, 3) != 0) {
 		snprintf(why, WHY_SIZE, "topic '%s' is not of this broker's region %s",
 		    name, b->cf.region);
@@ -51,9 +46,8 @@ admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char
 		snprintf(why, WHY_SIZE, "topic '%s' exists on broker %s", name, b->cf.name);
 		return NULL;
 	}
-	*status = DFB_AGAIN;
-	if ((t = topic_new(b, name, b->last_topic_id + 1, &set,
-	    set.queues_min)) == NULL) {
+	if ((t = topic_new(b, name, b->last_topic_id + 1, set, set->queues_min)) == NULL) {
+		*status = DFB_AGAIN;
 		snprintf(why, WHY_SIZE, "the broker is out of memory");
 		return NULL;
 	}
@@ -61,7 +55,43 @@ admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char
 		fail_stop(b, "no memory for a topic");
 	enroll_topic(b, t, true);
 	log_event(DFB_LOG_INFO, "topic-created", "topic=%s", name);
+	return t;
+}
+
+json_t *
+admin_topic_create(struct broker *b, json_t *args, enum dfb_status *status, char *why)
+{
+	const char *name = json_string_value(json_object_get(args, "topic"));
+	struct settings set;
+
+	settings_default(&set);
+	*status = DFB_BADINPUT;
+	admin_not_settable(args);
+	if (settings_from_json(&set, args, why) == -1 ||
+	    admin_topic_make(b, name, &set, status, why) == NULL)
+		return NULL;
 	return json_pack("{s:s, s:s}", "topic", name, "broker", b->cf.name);
+}
+
+bool
+admin_topic_change(struct broker *b, struct topic *t, const struct settings *set, char *why)
+{
+	bool counts = set->queues_min != t->set.queues_min ||
+	    set->queues_max != t->set.queues_max;
+
+	if (set->durability != t->set.durability) {
+		snprintf(why, WHY_SIZE, "a topic's durability cannot be changed: delete it "
+		    "and create it anew");
+		return false;
+	}
+	t->set = *set;
+	breaker_forget(t);
+	flow_settings(t);
+	follow_anew(b, t, counts);
+	enroll_topic(b, t, true);
+	if (topic_store(b, t) == -1)
+		fail_stop(b, "no memory for a topic");
+	return true;
 }
 
 json_t *
@@ -69,28 +99,15 @@ admin_topic_set(struct broker *b, json_t *args, enum dfb_status *status, char *w
 {
 	struct topic *t = admin_topic_named(b, args, status, why);
 	struct settings set;
-	bool counts;
 
-	if (t == NULL)
+	if (t == NULL || admin_is_governed(t, status, why))
 		return NULL;
 	set = t->set;
 	*status = DFB_BADINPUT;
-	not_settable(args);
-	if (settings_from_json(&set, args, why) == -1)
+	admin_not_settable(args);
+	if (settings_from_json(&set, args, why) == -1 ||
+	    !admin_topic_change(b, t, &set, why))
 		return NULL;
-	if (set.durability != t->set.durability) {
-		snprintf(why, WHY_SIZE, "a topic's durability cannot be changed: delete it "
-		    "and create it anew");
-		return NULL;
-	}
-	counts = set.queues_min != t->set.queues_min || set.queues_max != t->set.queues_max;
-	t->set = set;
-	breaker_forget(t);
-	flow_settings(t);
-	follow_anew(b, t, counts);
-	enroll_topic(b, t, true);
-	if (topic_store(b, t) == -1)
-		fail_stop(b, "no memory for a topic");
 	return json_pack("{s:s, s:s, s:o}", "topic", t->name, "broker", b->cf.name,
 	    "settings", settings_to_json(&t->set));
 }
@@ -134,9 +151,10 @@ describe(struct broker *b, struct topic *t)
 			waiting = lag;
 		groups += !g->broadcast || g->kept;
 	}
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
-	    " s:I}",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+	    "s:I, s:I, s:I}",
 	    "topic", t->name, "broker", b->cf.name, "region", b->cf.region,
+	    "governed", t->set.governed, "closed", t->set.closed,
 	    "settings", settings_to_json(&t->set), "queues", queues,
 	    "messages", (json_int_t)messages, "lag", (json_int_t)waiting,
 	    "groups", (json_int_t)groups, "consumers", (json_int_t)t->serving,
@@ -170,7 +188,7 @@ admin_topic_delete(struct broker *b, json_t *args, enum dfb_status *status, char
 	struct topic *t = admin_topic_named(b, args, status, why);
 	json_t *result;
 
-	if (t == NULL)
+	if (t == NULL || admin_is_governed(t, status, why))
 		return NULL;
 	result = json_pack("{s:s, s:s}", "topic", t->name, "broker", b->cf.name);
 	topic_delete(b, t);

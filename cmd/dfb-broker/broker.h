@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/timer.h"
+#include "common/grayrule.h"
 #include "common/settings.h"
 #include "dfb-broker/ids.h"
 #include "timer.h"
@@ -108,7 +109,6 @@ struct meter {
 	uint64_t count, bytes;   /* flow.c: marks on the monotonic clock, ns */
 };
 RB_HEAD(client_tree, client);
-struct gray;
 struct move;
 
 struct floor {               /* where a queue ends that was removed */
@@ -133,7 +133,7 @@ struct topic {
 	size_t nclients;
 	struct deaf deaf;        /* it has no group */
 	uint64_t limited_ms;     /* wall: a rate refused a message last */
-	TAILQ_HEAD(, gray) gray; /* rules (gray.h) */
+	struct gray_list gray;   /* rules (gray.h) */
 	TAILQ_HEAD(, move) moves; /* changes of what is writable, not over yet */
 	unsigned nmoves;
 	struct dfb_timer follow;

@@ -23,4 +23,8 @@ int gray_put(struct broker *, struct topic *, struct gray *);
 /* Without it; what is in its lane goes to all instances. */
 void gray_drop(struct broker *, struct topic *, struct gray *);
 
+/* gray_replace.c: have exactly these rules, in this order; they become the topic's.  0: it has them, 1: changed,
+ * -1: some are not there, there is no memory or too many lanes. */
+int gray_replace(struct broker *, struct topic *, struct gray_list *l);
+
 #endif

@@ -65,6 +65,7 @@ void flow_release(struct topic *);
 /* pause.c: _serves: whether a group that serves calls is there and not paused; _calls: if
  * not, those that wait are told. */
 #define PAUSED "paused by an operator"
+#define CLOSED "it is being taken out of service here" /* admin_govern.c */
 bool pause_serves(const struct topic *);
 void pause_calls(struct broker *, struct topic *);
 

@@ -22,6 +22,8 @@ broker_refuses(struct broker *b, const struct topic *t, uint32_t *wait_ms)
 	*wait_ms = 1000;
 	if (t->set.sends_paused_ms != 0)
 		return PAUSED;
+	if (t->set.closed)
+		return CLOSED;
 	if (b->draining || b->stopping)
 		return "the broker is draining";
 	return broker_lacks_room(b, t, wait_ms);

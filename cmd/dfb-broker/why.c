@@ -80,11 +80,16 @@ look_at_sends(struct why *w)
 		    &(struct about){ .since_ms = t->set.sends_paused_ms }, remedy,
 		    "an operator paused sends and calls");
 	}
+	if (t->set.closed) {
+		snprintf(remedy, sizeof remedy, "dfb-ctl service show %s", t->name + 4);
+		why_add(w, WHY_WATCH, "closed", NULL, remedy, "it is being taken out of service: "
+		    "it takes no messages and calls, and delivers what it has");
+	}
 	if (b->draining) {
 		snprintf(remedy, sizeof remedy, "dfb-ctl broker drain --undo %s", b->cf.name);
 		why_add(w, WHY_WATCH, "draining", NULL, remedy, "the broker is draining: it "
 		    "takes no messages and calls, and delivers what it has");
-	} else if (t->set.sends_paused_ms == 0 &&
+	} else if (t->set.sends_paused_ms == 0 && !t->set.closed &&
 	    (busy = broker_refuses(b, t, &wait_ms)) != NULL)
 		why_add(w, WHY_HELD, strncmp(busy, "storage", 7) == 0 ? "storage-full" :
 		    "disk-behind", NULL, "make room in the file system of its data, or delete "

@@ -60,7 +60,7 @@ struct ctl_verb {
 /* Each ends with a row of zeros. */
 extern const struct ctl_verb ctl_topic_verbs[], ctl_group_verbs[], ctl_broker_verbs[],
     ctl_net_verbs[], ctl_peek_verbs[], ctl_gray_verbs[], ctl_dlq_verbs[], ctl_why_verbs[],
-    ctl_timer_verbs[];
+    ctl_timer_verbs[], ctl_admin_verbs[];
 
 /* Verbs with a file of their own. */
 void ctl_topic_create(struct ctl *);

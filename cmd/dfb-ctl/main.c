@@ -15,7 +15,7 @@ static const struct dfb_opt table[] = { CTL_OPTIONS };
 
 static const struct ctl_verb *const all[] = { ctl_topic_verbs, ctl_group_verbs,
 	ctl_timer_verbs, ctl_broker_verbs, ctl_gray_verbs, ctl_net_verbs, ctl_peek_verbs,
-	ctl_dlq_verbs, ctl_why_verbs, NULL };
+	ctl_dlq_verbs, ctl_why_verbs, ctl_admin_verbs, NULL };
 
 void
 ctl_fail(struct ctl *c, enum dfb_status st, const char *fmt, ...)

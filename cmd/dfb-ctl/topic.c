@@ -332,6 +332,9 @@ print_settings(const json_t *e)
 		printf(", %lld to %lld queues, as consumers are\n",
 		    (long long)ctl_int(s, "queues_min"), (long long)ctl_int(s, "queues_max"));
 	print_limits(s);
+	if (json_is_true(json_object_get(e, "governed")))
+		printf("governed: dfb-ctl service changes it%s\n", json_is_true(json_object_get(e,
+		    "closed")) ? "; closed: it takes nothing, and delivers what it has" : "");
 	print_paused("deliveries", ctl_int(s, "paused_ms"));
 	print_paused("sends", ctl_int(s, "sends_paused_ms"));
 }

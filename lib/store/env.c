@@ -194,6 +194,7 @@ dfb_store_env_open(struct dfb_store *s, size_t cache, int *status)
 	    (e = db_env_set_func_malloc(get)) != 0 ||
 	    (e = db_env_set_func_realloc(get_more)) != 0 ||
 	    (e = dfb_spare_hook()) != 0 ||
+	    (e = dfb_gather_hooks()) != 0 ||
 	    (e = db_env_create(&s->env, 0)) != 0)
 		return dfb_store_open_fail(s, e, status, "make a Berkeley DB environment");
 	s->env->app_private = s;
@@ -224,7 +225,10 @@ dfb_store_checkpoint(struct dfb_store *s, uint32_t kbytes)
 
 	if (!dfb_store_ok(s))
 		return -1;
+	dfb_gather_begin();
 	e = s->env->txn_checkpoint(s->env, kbytes, 0, kbytes == 0 ? DB_FORCE : 0);
+	if (dfb_gather_end() == -1 && e == 0)
+		e = errno;
 	return e == 0 ? 0 : dfb_store_fail(s, e, "write a checkpoint");
 }
 

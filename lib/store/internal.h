@@ -200,6 +200,16 @@ void dfb_spare_stop(struct spare *); /* one that was not started is fine, fd -1 
 /* Go on with a spare file by about so many bytes, if there is none. */
 void dfb_spare_write(struct spare *, size_t bytes);
 
+/* ---- gather.c ---- */
+
+/* Have Berkeley DB's files go by it: before an environment is made.  0 or an error. */
+int dfb_gather_hooks(void);
+
+/* Pages that this thread writes in between are written together.  0, or -1 with errno: some
+ * are lost, and so the store is. */
+void dfb_gather_begin(void);
+int dfb_gather_end(void);
+
 /* ---- cursor.c, besides cursor.h ---- */
 
 /* Read what the index needs of a segment, by two seeks per queue.  0 or an error of

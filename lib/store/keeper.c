@@ -1,6 +1,7 @@
 #include "store/internal.h"
 #include "store/store.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <time.h>
@@ -59,8 +60,12 @@ current_fd(struct dfb_store *s)
 static int
 write_pages(struct dfb_store *s)
 {
-	int written, fd, e = s->env->memp_trickle(s->env, CLEAN_PERCENT, &written);
+	int written, fd, e;
 
+	dfb_gather_begin();
+	e = s->env->memp_trickle(s->env, CLEAN_PERCENT, &written);
+	if (dfb_gather_end() == -1 && e == 0)
+		e = errno;
 	if (e != 0)
 		return dfb_store_fail(s, e, "write pages");
 	/* A hint: a checkpoint finds out what went wrong. */

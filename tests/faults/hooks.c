@@ -14,7 +14,7 @@
  *       block    it waits, if there is a fifo $DFB_FAULT_FIFO, until somebody opens that
  *                for writing and closes it
  * A page of a database is as large as one of the kernel's, which writes it or not: no
- * fault tears it.
+ * fault tears it, but several that are written together.
  * DFB_FAULT_MARK=FILE          gets a line before the fault strikes for the first time
  * DFB_FAULT_COUNTS=FILE        gets "KIND CALLS" of each kind at an orderly end
  *
@@ -36,6 +36,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define PAGE ((size_t)4096) /* of a database */
 
 enum kind { WRITE, READ, OPEN, RENAME, UNLINK, FTRUNCATE, FSYNC, MALLOC,
 	KINDS };
@@ -161,6 +163,8 @@ static bool
 is_cut(enum what w, size_t *n, ssize_t *ret)
 {
 	*ret = w == LIE ? (ssize_t)*n : -1;
+	if (w == WHOLE && *n > PAGE) /* several pages: a kill comes between two */
+		*n = *n / PAGE / 2 * PAGE;
 	if (w == SHORT || w == TORN || w == CUT)
 		*n = (*n + 1) / 2;
 	return w == FAIL || w == LIE;
@@ -182,8 +186,9 @@ is_cut(enum what w, size_t *n, ssize_t *ret)
 	} \
 	return ret
 
+/* The store has functions named pwrite and pread, which call these. */
 ssize_t
-pwrite(int fd, const void *p, size_t n, off_t at)
+pwrite64(int fd, const void *p, size_t n, off_t at)
 {
 	TRANSFER(WRITE, fd, n, syscall(SYS_pwrite64, fd, p, n, at));
 }
@@ -195,7 +200,7 @@ write(int fd, const void *p, size_t n)
 }
 
 ssize_t
-pread(int fd, void *p, size_t n, off_t at)
+pread64(int fd, void *p, size_t n, off_t at)
 {
 	TRANSFER(READ, fd, n, syscall(SYS_pread64, fd, p, n, at));
 }

@@ -180,7 +180,8 @@ any_str(void)
 	static const char *const words[] = { "A10-x", "A10-x", "A10-y", "A10-z", "g", "g",
 		"h", "", "i1", "%DLQ-g", "A10-nothing", "topic.list", "topic.set",
 		"group.list", "group.reset", "topic.pause", "topic.resume", "group.pause",
-		"group.resume", "why", "stats", "drain", "topic.delete", "x y" };
+		"group.resume", "why", "stats", "drain", "topic.delete", "x y",
+		"topic.apply", "topic.retire", "topic.governed" };
 
 	return dfb_str(words[rnd() % (sizeof words / sizeof words[0])]);
 }
@@ -193,7 +194,8 @@ static struct dfb_blob
 any_rest(void)
 {
 	static const char json[] = "{\"topic\":\"A10-y\",\"group\":\"g\",\"to\":\"beginning\","
-	    "\"queues\":3,\"on\":false}";
+	    "\"queues\":3,\"on\":false,\"adopt\":true,\"closed\":true,\"gray\":{\"v2\":{"
+	    "\"percent\":5}}}";
 	uint8_t *p = scratch;
 
 	items.len = 0;
