@@ -206,7 +206,7 @@ EOF
 	wait_for '[ "$(service show pay | jq "[.progress.A10.left[] |
 	    select(.group == \"g\") | .messages] | add")" = 10 ]'
 	assert_eq draining "$(state pay A10)"
-	echo late | run_status 75 dfb-send -t 300ms A10-pay
+	run_status 75 dfb-send --no-wait -m late A10-pay
 	assert_eq 10 "$(dfb-recv -g g -c 10 A10-pay | wc -l)"
 	deployed pay A10 offline
 	assert_eq '' "$(topics a1)$(topics a2)"
