@@ -11,7 +11,7 @@ setup() {
 }
 
 teardown() {
-	kill -CONT "$PID_a2" 2>/dev/null || true
+	kill -CONT "$PID_a2" ${PID_g1:+"$PID_g1"} 2>/dev/null || true
 	regions_stop
 }
 
@@ -206,7 +206,7 @@ EOF
 	wait_for '[ "$(service show pay | jq "[.progress.A10.left[] |
 	    select(.group == \"g\") | .messages] | add")" = 10 ]'
 	assert_eq draining "$(state pay A10)"
-	echo late | run_status 75 dfb-send -t 300ms A10-pay
+	run_status 75 dfb-send --no-wait -m late A10-pay
 	assert_eq 10 "$(dfb-recv -g g -c 10 A10-pay | wc -l)"
 	deployed pay A10 offline
 	assert_eq '' "$(topics a1)$(topics a2)"
@@ -355,4 +355,47 @@ EOF
 	run_status 75 sgs affinity.delete '{"service":"*","if_version":7}'
 	sgs affinity.delete '{"service":"*"}' >/dev/null
 	assert_eq '[]' "$(sgs affinity.list)"
+}
+
+@test "gsls are told before a topic is closed, and are waited for" {
+	gsl_start g1 A10
+	service_made pay
+	service deploy pay A10 >/dev/null
+	deployed pay A10
+	wait_for '[ "$(sgs stats | jq ".gsls[0].version")" = 4 ]'
+	assert_eq A10-pay "$(dfb-ctl ask g1 locate '{"service":"pay"}' | jq -r '.places[0].topic')"
+	kill -STOP "$PID_g1"
+	service undeploy pay A10 >/dev/null
+	assert_match "gsl g1 has not confirmed version 5 yet" "$(why pay A10)"
+	kill9 sgs
+	sgs_start
+	wait_for '[[ "$(why pay A10)" == "gsl g1 is enrolled and not connected yet" ]]'
+	assert_eq A10-pay "$(topics a1)"
+	kill -CONT "$PID_g1"
+	deployed pay A10 offline
+	assert_eq '' "$(topics a1)"
+	dfb-ctl ask g1 locate '{"service":"pay"}' | jq -e '.places == []' >/dev/null
+}
+
+@test "suspended, another weight: gsls know at once; adopting, they do when it is online" {
+	local place='dfb-ctl ask g1 locate "{\"service\":\"pay\"}" | jq -c'
+	gsl_start g1 A10
+	dfb-ctl topic create --durability async A10-pay
+	service_made pay
+	service deploy pay A10 >/dev/null
+	wait_for '[[ "$(why pay A10)" == *"is not governed"* ]]'
+	service undeploy pay A10 >/dev/null
+	deployed pay A10 offline
+	service deploy pay A10 '"adopt":true,"weight":7' >/dev/null
+	deployed pay A10
+	wait_for "[ \"\$($place '.places[0].weight')\" = 7 ]"
+	service weight pay A10 '"weight":9' >/dev/null
+	wait_for "[ \"\$($place '.places[0].weight')\" = 9 ]"
+	service suspend pay A10 >/dev/null
+	wait_for "[ \"\$($place '.places')\" = '[]' ]"
+	kill9 sgs
+	assert_eq '[]' "$(dfb-ctl ask g1 locate '{"service":"pay"}' | jq -c .places)"
+	sgs_start
+	service resume pay A10 >/dev/null
+	wait_for "[ \"\$($place '.places[0].weight')\" = 9 ]"
 }

@@ -161,7 +161,8 @@ gsls_follow(struct sgs *g, struct dfb_session *s, const struct dfb_proto *m)
 		    full ? "yes" : "no");
 	}
 	l->sent = m->follow.version;
-	l->followed = 0;
+	if (full)
+		l->followed = 0;
 	tell(g, l, m->req, full);
 }
 
