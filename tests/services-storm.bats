@@ -4,7 +4,7 @@
 load helper
 
 @test "journal, catalogue, brokers and gsls agree after kill -9" {
-	B=${B:-$BATS_TEST_DIRNAME/../build} run_status 0 \
-	    "$BATS_TEST_DIRNAME/services/storm" -t 6
+	export B=${B:-$BATS_TEST_DIRNAME/../build}
+	run -0 "$BATS_TEST_DIRNAME/services/storm" -t 6
 	assert_match "all agrees" "$output"
 }
