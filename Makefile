@@ -181,6 +181,9 @@ $B/tests/test_timers: $(addprefix $B/obj/cmd/dfb-broker/,timer.o timer_read.o ti
 	state.o)
 $B/tests/test_histogram: $(addprefix $B/obj/cmd/dfb-bench/,histogram.o)
 
+$B/tests/test_services: $(addprefix $B/obj/cmd/dfb-sgs/,affinity.o book.o command.o \
+	distance.o edit.o states.o)
+
 BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
 $B/tests/test_letters: $(BROKER_OBJS)
 
@@ -257,6 +260,7 @@ build-bench: all $(BENCHES)
 torture: all $(CRASH)
 	@B=$(abspath $B) tests/crash/run --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 	@B=$(abspath $B) tests/crash/scheduled -n 1000000 -b 100 -a 60
+	@B=$(abspath $B) tests/services/storm -n 20 -t 20
 	@BIN=$(abspath $B/bin) JOIN_SECONDS=60 bats -f 'join and leave' tests/delivery-follow.bats
 
 # Every fault at every call, some 20,000 runs: over an hour on two cores.
