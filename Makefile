@@ -220,6 +220,8 @@ $B/fuzz_rows $B/tests/fuzz_rows: $B/obj/cmd/dfb-names/rows.o $(BROKER_OBJS)
 $B/fuzz_catalog $B/tests/fuzz_catalog: $(addprefix $B/obj/cmd/dfb-gsl/,catalog.o entry.o \
 	locate.o)
 $B/fuzz_broker $B/tests/fuzz_broker: $(BROKER_OBJS)
+$B/fuzz_import $B/tests/fuzz_import: $(addprefix $B/obj/cmd/dfb-ctl/,catalog_read.o catalog_plan.o \
+	catalog_write.o settings.o merge.o)
 $B/fuzz_text $B/tests/fuzz_text: $B/obj/cmd/dfb-recv/reason.o
 # Functions that a fuzzer has of its own.
 wrap = $(addprefix -Wl$(comma)--wrap=,$(1))
