@@ -263,6 +263,7 @@ build-bench: all $(BENCHES)
 torture: all $(CRASH)
 	@B=$(abspath $B) tests/crash/run --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 	@B=$(abspath $B) tests/crash/scheduled -n 1000000 -b 100 -a 60
+	@B=$(abspath $B) tests/services/storm -n 20 -t 20
 	@BIN=$(abspath $B/bin) JOIN_SECONDS=60 bats -f 'join and leave' tests/delivery-follow.bats
 
 # Every fault at every call, some 20,000 runs: over an hour on two cores.

@@ -173,3 +173,28 @@ settings_from_json(struct settings *s, json_t *j, char *why)
 		return -1;
 	return 0;
 }
+
+int
+settings_check(const json_t *given, char *why)
+{
+	struct settings set;
+	json_t *known, *v;
+	const char *key;
+	int rc;
+
+	settings_default(&set);
+	if (!json_is_object(given) || (known = settings_to_json(&set)) == NULL) {
+		snprintf(why, WHY_SIZE, "settings must be an object");
+		return -1;
+	}
+	json_object_del(known, "paused_ms");
+	json_object_del(known, "sends_paused_ms");
+	rc = settings_from_json(&set, (json_t *)(uintptr_t)given, why);
+	json_object_foreach((json_t *)(uintptr_t)given, key, v)
+		if (rc == 0 && json_object_get(known, key) == NULL) {
+			snprintf(why, WHY_SIZE, "'%.64s' is no setting of a topic", key);
+			rc = -1;
+		}
+	json_decref(known);
+	return rc;
+}

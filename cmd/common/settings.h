@@ -35,4 +35,7 @@ void settings_default(struct settings *);
 int settings_from_json(struct settings *, struct json_t *, char *why);
 struct json_t *settings_to_json(const struct settings *);
 
+/* Whether an object has only settings that a topic can be made with.  0, or -1 and why. */
+int settings_check(const struct json_t *, char *why);
+
 #endif

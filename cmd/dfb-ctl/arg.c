@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "dfb-ctl/ctl.h"
 
@@ -105,4 +106,43 @@ ctl_place(struct ctl *c, const char *option, const char *text)
 	else
 		dfb_usage(&c->opts, "%s takes beginning, end, an offset or @TIME, not '%s'",
 		    option, text);
+}
+
+void
+ctl_lines(struct ctl *c, void (*take)(struct ctl *, const char *line, size_t len))
+{
+	FILE *f = strcmp(c->opts.arg, "-") == 0 ? stdin : fopen(c->opts.arg, "re");
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+
+	if (f == NULL) {
+		log_err("cannot open '%s'", c->opts.arg);
+		exit(DFB_IOERR);
+	}
+	while ((n = getline(&line, &cap, f)) > 0) {
+		if (line[n - 1] == '\n')
+			n--;
+		take(c, line, (size_t)n);
+	}
+	if (ferror(f)) {
+		log_err("cannot read '%s'", c->opts.arg);
+		exit(DFB_IOERR);
+	}
+	free(line);
+	if (f != stdin)
+		fclose(f);
+}
+
+uint64_t
+ctl_number(struct ctl *c, const char *what, const char *text, uint64_t max)
+{
+	uint64_t n;
+
+	errno = 0;
+	n = strtoull(text, NULL, 10);
+	if (!is_number(text) || errno != 0 || n > max)
+		dfb_usage(&c->opts, "%s is a number from 0 to %llu, not '%s'", what,
+		    (unsigned long long)max, text);
+	return n;
 }

@@ -13,6 +13,7 @@
 #include "dfb.h"
 #include "wire/words.h"
 
+struct ctl_broker;
 struct ctl_brokers;
 struct ctl_term;
 struct dfb_buf;
@@ -43,6 +44,11 @@ struct ctl {
 	struct ctl_term *where;  /* a letter must meet all */
 	unsigned nwhere;
 	double rate;             /* a second; 0: no limit */
+	json_t *change;          /* at sgs (sgs.h): arguments; an object */
+	uint64_t await_ms;       /* until a deployment is where it is to be; 0: do not wait */
+	const char *key, *description, *state;
+	bool prune, usual;
+	struct ctl_broker *sgs;  /* when it was found */
 };
 
 /* One thing that dfb-ctl can do. */
@@ -60,9 +66,16 @@ struct ctl_verb {
 /* Each ends with a row of zeros. */
 extern const struct ctl_verb ctl_topic_verbs[], ctl_group_verbs[], ctl_broker_verbs[],
     ctl_net_verbs[], ctl_peek_verbs[], ctl_gray_verbs[], ctl_dlq_verbs[], ctl_why_verbs[],
-    ctl_timer_verbs[], ctl_admin_verbs[];
+    ctl_timer_verbs[], ctl_admin_verbs[], ctl_service_verbs[], ctl_affinity_verbs[],
+    ctl_distance_verbs[];
 
 /* Verbs with a file of their own. */
+void ctl_service_import(struct ctl *);
+void ctl_service_export(struct ctl *);
+void ctl_service_history(struct ctl *);
+void ctl_service_list(struct ctl *);
+void ctl_service_show(struct ctl *);
+void ctl_service_locate(struct ctl *);
 void ctl_topic_create(struct ctl *);
 void ctl_topic_pause(struct ctl *);
 void ctl_topic_resume(struct ctl *);
@@ -110,6 +123,13 @@ bool ctl_confirm(struct ctl *, const char *fmt, ...)
 void ctl_offset(struct ctl *, const char *option, const char *text);
 void ctl_time(struct ctl *, const char *option, const char *text);
 void ctl_place(struct ctl *, const char *option, const char *text);
+
+/* Have all lines of the file that the current option names ("-": stdin), without their newlines.
+ * Does not return when it cannot be read. */
+void ctl_lines(struct ctl *, void (*take)(struct ctl *, const char *line, size_t len));
+
+/* An operand that is a number up to max; does not return when it is none. */
+uint64_t ctl_number(struct ctl *, const char *what, const char *text, uint64_t max);
 
 /* ---- ask.c ---- */
 
@@ -207,6 +227,9 @@ void ctl_dlq_drop(struct ctl *);
 /* dlq.c: append a line about a letter, or a line of JSON.  0, or -1 with errno ENOMEM. */
 int ctl_letter_line(struct dfb_buf *, const struct ctl_letter *);
 int ctl_letter_json(struct dfb_buf *, const struct ctl_letter *);
+
+/* gray.c: which messages a rule is for, in a few characters; text. */
+const char *ctl_gray_rule(const json_t *rule, char *text, size_t size);
 
 /* ---- table.c ---- */
 

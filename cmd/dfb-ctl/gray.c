@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "dfb-ctl/ctl.h"
+#include "dfb-ctl/sgs.h"
 
 enum { OPT_BROKER = CTL_LETTER_OWN, OPT_HEADER, OPT_PERCENT, OPT_KEYS, OPT_KEYS_FROM, OPT_ELSE };
 
@@ -19,8 +19,10 @@ static const struct dfb_opt set_table[] = {
 	{ OPT_ELSE, "else", "WHAT", "with no instance of the label alive: refuse (default) or "
 	    "fallback" },
 	BROKER_OPTION,
+	CTL_CHANGE_OPTIONS,
 	CTL_OPTIONS,
 };
+static const struct dfb_opt delete_table[] = { BROKER_OPTION, CTL_CHANGE_OPTIONS, CTL_OPTIONS };
 static const struct dfb_opt plain_table[] = { BROKER_OPTION, CTL_OPTIONS };
 
 /* ---- options ---- */
@@ -91,40 +93,16 @@ set_keys(struct ctl *c)
 }
 
 static void
-read_keys(struct ctl *c)
-{
-	FILE *f = strcmp(c->opts.arg, "-") == 0 ? stdin : fopen(c->opts.arg, "re");
-	char *line = NULL;
-	size_t cap = 0;
-	ssize_t n;
-
-	if (f == NULL) {
-		log_err("cannot open '%s'", c->opts.arg);
-		exit(DFB_IOERR);
-	}
-	while ((n = getline(&line, &cap, f)) > 0) {
-		if (line[n - 1] == '\n')
-			n--;
-		add_key(c, line, (size_t)n);
-	}
-	if (ferror(f)) {
-		log_err("cannot read '%s'", c->opts.arg);
-		exit(DFB_IOERR);
-	}
-	free(line);
-	if (f != stdin)
-		fclose(f);
-}
-
-static void
 option(struct ctl *c, int letter)
 {
+	if (ctl_change_option(c, letter))
+		return;
 	switch (letter) {
 	case OPT_BROKER: c->broker = c->opts.arg; break;
 	case OPT_HEADER: set_header(c); break;
 	case OPT_PERCENT: set_percent(c); break;
 	case OPT_KEYS: set_keys(c); break;
-	case OPT_KEYS_FROM: read_keys(c); break;
+	case OPT_KEYS_FROM: ctl_lines(c, add_key); break;
 	case OPT_ELSE:
 		if (strcmp(c->opts.arg, "refuse") != 0 && strcmp(c->opts.arg, "fallback") != 0)
 			dfb_usage(&c->opts, "--else takes refuse or fallback, not '%s'",
@@ -136,6 +114,33 @@ option(struct ctl *c, int letter)
 
 /* ---- verbs ---- */
 
+/* Whether the first operand is a service of sgs, whose rules are there.  Else, and on a bus without
+ * one, it is a topic, at brokers. */
+static bool
+is_at_sgs(struct ctl *c)
+{
+	enum dfb_status st;
+	const char *why;
+	json_t *s;
+
+	if (c->nargs == 0 || c->broker != NULL ||
+	    dfb_word_kind(c->args[0]) != DFB_WORD_SERVICE || !ctl_sgs_find(c, true))
+		return false;
+	s = ctl_sgs_quietly(c, "service.show", json_pack("{s:s}", "service", c->args[0]), &st,
+	    &why);
+	json_decref(s);
+	return s != NULL || st != DFB_NOBODY;
+}
+
+static void
+change_service(struct ctl *c, const char *verb)
+{
+	json_object_set_new(c->settings, "service", json_string(c->args[0]));
+	if (json_object_set_new(c->settings, "label", json_string(c->args[1])) == -1)
+		dfb_usage(&c->opts, "'%s' is no label", c->args[1]);
+	ctl_sgs_done(c, ctl_sgs_change(c, verb, json_incref(c->settings)));
+}
+
 /* Have all brokers of the topic do verb. */
 static void
 change(struct ctl *c, const char *verb)
@@ -144,6 +149,12 @@ change(struct ctl *c, const char *verb)
 	struct ctl_brokers b;
 	json_t *results;
 
+	if (is_at_sgs(c)) {
+		change_service(c, verb);
+		return;
+	}
+	if (json_object_size(c->change) != 0)
+		dfb_usage(&c->opts, "--if-version and --request are for services, which sgs has");
 	ctl_topic(c, c->args[0], topic);
 	set(c, "topic", json_string(topic));
 	if (json_object_set_new(c->settings, "label", json_string(c->args[1])) == -1)
@@ -174,41 +185,67 @@ delete(struct ctl *c)
 	change(c, "gray.delete");
 }
 
+const char *
+ctl_gray_rule(const json_t *r, char *text, size_t size)
+{
+	double percent = json_number_value(json_object_get(r, "percent"));
+	size_t n = json_array_size(json_object_get(r, "keys"));
+	char part[400];
+
+	*text = '\0';
+	if (*ctl_str(r, "header") != '\0') {
+		snprintf(part, sizeof part, "%s=%s", ctl_str(r, "header"), ctl_str(r, "value"));
+		strlcat(text, part, size);
+	}
+	if (n != 0) {
+		snprintf(part, sizeof part, "%s%zu-keys", *text != '\0' ? "," : "", n);
+		strlcat(text, part, size);
+	}
+	if (percent > 0) {
+		snprintf(part, sizeof part, "%s%g%%", *text != '\0' ? "," : "", percent);
+		strlcat(text, part, size);
+	}
+	return text;
+}
+
 static void
 print_list(const json_t *all)
 {
 	struct ctl_table t = { .heads = "TOPIC LABEL BROKER RULE ELSE >INSTANCES >QUEUES" };
-	char rule[512], part[400];
+	char rule[512];
 	size_t i;
 	json_t *e;
 
 	json_array_foreach(all, i, e) {
-		double percent = json_number_value(json_object_get(e, "percent"));
-		size_t n = json_array_size(json_object_get(e, "keys"));
-		rule[0] = '\0';
-		if (*ctl_str(e, "header") != '\0') {
-			snprintf(part, sizeof part, "%s=%s", ctl_str(e, "header"),
-			    ctl_str(e, "value"));
-			strlcat(rule, part, sizeof rule);
-		}
-		if (n != 0) {
-			snprintf(part, sizeof part, "%s%zu-keys", *rule != '\0' ? "," : "", n);
-			strlcat(rule, part, sizeof rule);
-		}
-		if (percent > 0) {
-			snprintf(part, sizeof part, "%s%g%%", *rule != '\0' ? "," : "",
-			    percent);
-			strlcat(rule, part, sizeof rule);
-		}
 		ctl_cell(&t, ctl_str(e, "topic"));
 		ctl_cell(&t, ctl_str(e, "label"));
 		ctl_cell(&t, ctl_str(e, "broker"));
-		ctl_cell(&t, rule);
+		ctl_cell(&t, ctl_gray_rule(e, rule, sizeof rule));
 		ctl_cell(&t, ctl_str(e, "else"));
 		ctl_cell_int(&t, ctl_int(e, "instances"));
 		ctl_cell_int(&t, ctl_int(e, "queues"));
 	}
 	ctl_table_print(&t);
+}
+
+static void
+list_service(struct ctl *c)
+{
+	struct ctl_table t = { .heads = "SERVICE LABEL RULE ELSE" };
+	json_t *all = ctl_sgs(c, "gray.list", json_pack("{s:s}", "service", c->args[0])), *e;
+	char rule[512];
+	size_t i;
+
+	if (all != NULL && !c->json) {
+		json_array_foreach(all, i, e) {
+			ctl_cell(&t, ctl_str(e, "service"));
+			ctl_cell(&t, ctl_str(e, "label"));
+			ctl_cell(&t, ctl_gray_rule(e, rule, sizeof rule));
+			ctl_cell(&t, ctl_str(e, "else"));
+		}
+		ctl_table_print(&t);
+	}
+	ctl_sgs_done(c, all);
 }
 
 static void
@@ -219,6 +256,11 @@ list(struct ctl *c)
 	struct ctl_brokers b;
 	int rc;
 
+	if (is_at_sgs(c)) {
+		list_service(c);
+		json_decref(args);
+		return;
+	}
 	if (c->nargs != 0) {
 		ctl_topic(c, c->args[0], topic);
 		json_object_set_new(args, "topic", json_string(topic));
@@ -239,13 +281,13 @@ list(struct ctl *c)
 }
 
 const struct ctl_verb ctl_gray_verbs[] = {
-	{ "gray", "set", "gray set [options] TOPIC LABEL",
-	    "Have some messages of a topic go to the instances of a label, dfb-recv -G LABEL.",
+	{ "gray", "set", "gray set [options] DEST LABEL",
+	    "Have some messages of a topic or service go to the instances of a label, dfb-recv -G LABEL.",
 	    set_table, option, 2, 2, set_run },
-	{ "gray", "list", "gray list [options] [TOPIC]",
-	    "Print the rules of a topic, or of all.", plain_table, option, 0, 1, list },
-	{ "gray", "delete", "gray delete [options] TOPIC LABEL",
+	{ "gray", "list", "gray list [options] [DEST]",
+	    "Print the rules of a topic or service, or of all topics.", plain_table, option, 0, 1, list },
+	{ "gray", "delete", "gray delete [options] DEST LABEL",
 	    "Delete a label's rule: what was in its queues goes to all instances.",
-	    plain_table, option, 2, 2, delete },
+	    delete_table, option, 2, 2, delete },
 	{ NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL },
 };

@@ -10,10 +10,12 @@
 
 #define TIMEOUT_MS 10000
 #define DEFAULT_COUNT 10
+#define AWAIT_MS 10000
 
 static const struct dfb_opt table[] = { CTL_OPTIONS };
 
-static const struct ctl_verb *const all[] = { ctl_topic_verbs, ctl_group_verbs,
+static const struct ctl_verb *const all[] = { ctl_service_verbs, ctl_affinity_verbs,
+	ctl_distance_verbs, ctl_topic_verbs, ctl_group_verbs,
 	ctl_timer_verbs, ctl_broker_verbs, ctl_gray_verbs, ctl_net_verbs, ctl_peek_verbs,
 	ctl_dlq_verbs, ctl_why_verbs, ctl_admin_verbs, NULL };
 
@@ -164,15 +166,18 @@ int
 main(int argc, char **argv)
 {
 	struct ctl c = { .timeout_ms = TIMEOUT_MS, .queue = -1, .count = DEFAULT_COUNT,
-		.stuck_ms = UINT64_MAX };
+		.stuck_ms = UINT64_MAX, .await_ms = AWAIT_MS };
 	const struct ctl_verb *v;
 
 	c.settings = ctl_must(json_object());
+	c.change = ctl_must(json_object());
 	parse(&c, &v, argc, argv);
 	c.dfb = dfb_tool_open(&c.tool, &c.opts);
 	v->run(&c);
 	dfb_close(c.dfb);
 	json_decref(c.settings);
+	json_decref(c.change);
+	free(c.sgs);
 	dfb_format_free(c.format);
 	free(c.where);
 	if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -1,44 +1,24 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/parse.h"
 #include "dfb-ctl/ctl.h"
+#include "dfb-ctl/settings.h"
 #include "wire/proto.h"
 
-enum { OPT_BROKER = CTL_LETTER_OWN, OPT_QUEUES, OPT_DURABILITY, OPT_MAX_BODY, OPT_RETENTION,
-	OPT_RETRIES, OPT_BACKOFF, OPT_MAX_DEPTH, OPT_RATE, OPT_RATE_BYTES, OPT_CLIENT_RATE,
-	OPT_CLIENT_RATE_BYTES, OPT_IF_MISSING, OPT_SENDS, OPT_GROW, OPT_SHRINK, OPT_DEDUP };
+enum { OPT_BROKER = CTL_LETTER_OWN, OPT_IF_MISSING, OPT_SENDS };
 
-#define QUEUES_MAX 1023
-#define RATE_MAX 1000000000
-#define BYTES_MAX (UINT64_C(1) << 40)
-
-#define SETTINGS_OPTIONS \
-	{ OPT_QUEUES, "queues", "N", "queues on each broker: a number, MIN-MAX or auto" }, \
-	{ OPT_GROW, "grow-delay", "TIME", "when new queues take messages" }, \
-	{ OPT_SHRINK, "shrink-delay", "TIME", "when queues without an instance go" }, \
-	{ OPT_MAX_BODY, "max-body", "SIZE", "the longest message" }, \
-	{ OPT_RETENTION, "retention", "TIME", "keep what is consumed so long" }, \
-	{ OPT_DEDUP, "dedup", "TIME", "know ids of messages and calls so long" }, \
-	{ OPT_RETRIES, "retries", "N", "deliveries before the dead letters" }, \
-	{ OPT_BACKOFF, "backoff", "T1,T2,...", "the time before each further delivery" }, \
-	{ OPT_MAX_DEPTH, "max-depth", "N", "undelivered messages of a queue; 0: any" }, \
-	{ OPT_RATE, "rate", "N", "take so many messages a second; 0: any" }, \
-	{ OPT_RATE_BYTES, "rate-bytes", "SIZE", "and so many bytes" }, \
-	{ OPT_CLIENT_RATE, "client-rate", "N", "so many messages a second of one client" }, \
-	{ OPT_CLIENT_RATE_BYTES, "client-rate-bytes", "SIZE", "and so many bytes" }
 #define BROKER_OPTION \
 	{ OPT_BROKER, "broker", "NAME", "only on this broker" }
 
 static const struct dfb_opt create_table[] = {
-	SETTINGS_OPTIONS,
-	{ OPT_DURABILITY, "durability", "HOW", "commit, async or memory" },
+	CTL_SETTINGS_OPTIONS,
+	CTL_DURABILITY_OPTION,
 	{ OPT_IF_MISSING, "if-missing", NULL, "a topic that exists is fine" },
 	BROKER_OPTION,
 	CTL_OPTIONS,
 };
-static const struct dfb_opt set_table[] = { SETTINGS_OPTIONS, BROKER_OPTION, CTL_OPTIONS };
+static const struct dfb_opt set_table[] = { CTL_SETTINGS_OPTIONS, BROKER_OPTION, CTL_OPTIONS };
 static const struct dfb_opt pause_table[] = {
 	{ OPT_SENDS, "sends", NULL, "sends and calls, too" },
 	BROKER_OPTION,
@@ -63,86 +43,12 @@ static const char *const details[] = { "queues", "settings", NULL };
 /* ---- options ---- */
 
 static void
-set(struct ctl *c, const char *name, uint64_t n)
-{
-	json_object_set_new(c->settings, name, json_integer((json_int_t)n));
-}
-
-/* N, MIN-MAX or auto. */
-static void
-set_queues(struct ctl *c)
-{
-	const char *arg = c->opts.arg;
-	unsigned min, max;
-	char rest;
-
-	if (strcmp(arg, "auto") == 0) {
-		min = 1;
-		max = QUEUES_MAX;
-	} else if (sscanf(arg, "%u-%u%c", &min, &max, &rest) != 2) {
-		if (sscanf(arg, "%u%c", &min, &rest) != 1)
-			min = 0;
-		max = min;
-	}
-	if (arg[strspn(arg, "0123456789-auto")] != '\0' || min < 1 || max < min ||
-	    max > QUEUES_MAX)
-		dfb_usage(&c->opts, "--queues takes a number from 1 to %d, MIN-MAX or auto, "
-		    "not '%s'", QUEUES_MAX, arg);
-	set(c, "queues_min", min);
-	set(c, "queues_max", max);
-}
-
-static void
-set_backoff(struct ctl *c)
-{
-	json_t *list = ctl_must(json_array());
-	const char *p = c->opts.arg;
-	char one[32];
-	uint64_t ms;
-
-	json_object_set_new(c->settings, "backoff_ms", list);
-	for (;;) {
-		size_t len = strcspn(p, ",");
-		snprintf(one, sizeof one, "%.*s", (int)len, p);
-		if (len >= sizeof one || dfb_parse_duration(one, &ms) == -1)
-			dfb_usage(&c->opts, "--backoff takes times like 1s,5s,30s, not '%s'",
-			    c->opts.arg);
-		json_array_append_new(list, json_integer((json_int_t)ms));
-		if (p[len] == '\0')
-			break;
-		p += len + 1;
-	}
-}
-
-static void
 option(struct ctl *c, int letter)
 {
-	const struct dfb_opts *o = &c->opts;
-
+	if (ctl_setting(c, letter))
+		return;
 	switch (letter) {
-	case OPT_BROKER: c->broker = o->arg; break;
-	case OPT_QUEUES: set_queues(c); break;
-	case OPT_GROW: set(c, "grow_ms", dfb_opt_duration(o)); break;
-	case OPT_SHRINK: set(c, "shrink_ms", dfb_opt_duration(o)); break;
-	case OPT_MAX_BODY: set(c, "max_body", dfb_opt_size(o, 0, DFB_BODY_MAX_LIMIT)); break;
-	case OPT_RETENTION: set(c, "retention_ms", dfb_opt_duration(o)); break;
-	case OPT_DEDUP: set(c, "dedup_ms", dfb_opt_duration(o)); break;
-	case OPT_RETRIES: set(c, "retries", dfb_opt_count(o, 1, 1000)); break;
-	case OPT_BACKOFF: set_backoff(c); break;
-	case OPT_MAX_DEPTH: set(c, "max_depth", dfb_opt_count(o, 0, UINT64_C(1) << 50)); break;
-	case OPT_RATE: set(c, "rate", dfb_opt_count(o, 0, RATE_MAX)); break;
-	case OPT_RATE_BYTES: set(c, "rate_bytes", dfb_opt_size(o, 0, BYTES_MAX)); break;
-	case OPT_CLIENT_RATE: set(c, "client_rate", dfb_opt_count(o, 0, RATE_MAX)); break;
-	case OPT_CLIENT_RATE_BYTES:
-		set(c, "client_rate_bytes", dfb_opt_size(o, 0, BYTES_MAX));
-		break;
-	case OPT_DURABILITY:
-		if (strcmp(o->arg, "commit") != 0 && strcmp(o->arg, "async") != 0 &&
-		    strcmp(o->arg, "memory") != 0)
-			dfb_usage(o, "--durability takes commit, async or memory, not '%s'",
-			    o->arg);
-		json_object_set_new(c->settings, "durability", json_string(o->arg));
-		break;
+	case OPT_BROKER: c->broker = c->opts.arg; break;
 	case OPT_SENDS: c->sends = true; break;
 	case OPT_IF_MISSING: c->if_missing = true; break;
 	case 'y': c->yes = true; break;

@@ -59,6 +59,7 @@ places(struct gsl *g, const struct entry *e, uint32_t region, char reason[256])
 	uint64_t order[DFB_PLACES_MAX], last = 0;
 	uint32_t tier = 0;
 	size_t n = 0, said = 0;
+	char topic[DFB_TOPIC_MAX];
 
 	for (size_t i = 0; i < e->n; i++)
 		if (e->deployments[i].state != CATALOG_ONLINE)
@@ -66,15 +67,15 @@ places(struct gsl *g, const struct entry *e, uint32_t region, char reason[256])
 		else if (n < DFB_PLACES_MAX)
 			order[n++] = order_of(&e->deployments[i], &from, i);
 	qsort(order, n, sizeof *order, by_order);
+	snprintf(topic, sizeof topic, "RRR-%s", e->name);
 	g->places.len = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct deployment *d = &e->deployments[NUMBER(order[i])];
-		char topic[DFB_TOPIC_MAX];
 
 		if (i != 0 && TIER(order[i]) != last)
 			tier++;
 		last = TIER(order[i]);
-		snprintf(topic, sizeof topic, "%s-%s", d->region, e->name);
+		memcpy(topic, d->region, 3);
 		if (dfb_place_add(&g->places, &(struct dfb_m_place){
 		    .topic = dfb_str(topic), .region = dfb_str(d->region), .tier = tier,
 		    .weight = d->weight }) == -1)

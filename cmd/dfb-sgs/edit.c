@@ -215,7 +215,8 @@ deploy(struct edit *e)
 	if (e->from.deployment == DEPLOYMENT_NONE &&
 	    json_object_size(json_object_get(e->after, "regions")) > REGIONS_MAX)
 		return edit_refuse(e, DFB_AGAIN, "a service has at most %d regions", REGIONS_MAX);
-	if (json_object_get(e->deployment, "weight") == NULL)
+	/* One that is taken back keeps its weight, a new one begins anew. */
+	if (e->from.deployment == DEPLOYMENT_NONE || e->from.deployment == DEPLOYMENT_OFFLINE)
 		edit_set(e, e->deployment, "weight", json_integer(WEIGHT));
 	if (mode != NULL && strcmp(mode, "rollback") == 0) {
 		edit_set(e, e->deployment, "mode", json_string(mode));
