@@ -342,6 +342,25 @@ EOF
 	deployed pay A10
 }
 
+@test "on the wrong directory it leaves alone what it does not know" {
+	service_made pay
+	service deploy pay A10 >/dev/null
+	deployed pay A10
+	kill9 sgs
+	daemon_start sgs dfb-sgs --bind "ipc://$BUS/sgs.sock" --data "$BUS/empty" --grace 0
+	wait_for 'grep -q "event=stray broker=a2 topic=A10-pay" "$BATS_TEST_TMPDIR/sgs.log"'
+	service_made card
+	service deploy card A10 >/dev/null
+	deployed card A10
+	assert_eq "A10-card A10-pay" "$(topics a1 | xargs)"
+	service_made pay
+	service deploy pay A10 >/dev/null
+	deployed pay A10
+	service undeploy pay A10 >/dev/null
+	deployed pay A10 offline
+	assert_eq A10-card "$(topics a1)"
+}
+
 @test "keys and distances are kept, with their versions" {
 	sgs affinity.add '{"service":"*","rules":[{"region":"B20","prefix":"cn-"}]}' >/dev/null
 	sgs distance.set '{"from":"A10","to":"B20","distance":5}' >/dev/null
