@@ -181,6 +181,10 @@ $B/tests/test_timers: $(addprefix $B/obj/cmd/dfb-broker/,timer.o timer_read.o ti
 	state.o)
 $B/tests/test_histogram: $(addprefix $B/obj/cmd/dfb-bench/,histogram.o)
 
+SGS_BOOK := $(addprefix $B/obj/cmd/dfb-sgs/,affinity.o book.o command.o distance.o edit.o \
+	states.o)
+$B/tests/test_services: $(SGS_BOOK)
+
 BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
 $B/tests/test_letters: $(BROKER_OBJS)
 
@@ -226,6 +230,8 @@ $B/fuzz_text $B/tests/fuzz_text: $B/obj/cmd/dfb-recv/reason.o
 # Functions that a fuzzer has of its own.
 wrap = $(addprefix -Wl$(comma)--wrap=,$(1))
 comma := ,
+$B/fuzz_services $B/tests/fuzz_services: $(SGS_BOOK)
+LINK_fuzz_services := $(call wrap,dfb_store_commit dfb_store_checkpoint dfb_store_get)
 LINK_fuzz_opt := $(call wrap,exit log_errx)
 LINK_fuzz_broker = $(call wrap,$(shell \
 	sed -n 's/^WRAP([^,]*, \([a-z_]*\)[,)].*/\1/p' tests/fuzz/fuzz_broker.c))
@@ -259,6 +265,7 @@ build-bench: all $(BENCHES)
 torture: all $(CRASH)
 	@B=$(abspath $B) tests/crash/run --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 	@B=$(abspath $B) tests/crash/scheduled -n 1000000 -b 100 -a 60
+	@B=$(abspath $B) tests/services/storm -n 20 -t 20
 	@BIN=$(abspath $B/bin) JOIN_SECONDS=60 bats -f 'join and leave' tests/delivery-follow.bats
 
 # Every fault at every call, some 20,000 runs: over an hour on two cores.

@@ -17,10 +17,10 @@ if [ "${1:-}" != --inside ]; then
 	mkdir "$dir/work"
 	cd "$dir/work"
 	status=0
-	dfb-up -q "$dir/bus" -- bash "$self" --inside "$dir/bus" || status=$?
+	dfb-up -q -R A10,B20 "$dir/bus" -- bash "$self" --inside "$dir/bus" || status=$?
 	[ $status -eq 0 ] || {
-		echo "demo: FAILED with status $status; what the broker said last:" >&2
-		tail -n 5 "$dir/bus/log/b1.log" >&2 || :
+		echo "demo: FAILED with status $status; what the daemons said last:" >&2
+		tail -n 5 "$dir/bus"/log/*.log >&2 || :
 	}
 	exit $status
 fi
@@ -62,11 +62,17 @@ until_group() {
 	fail "group $2 of $1 does not get there: $3"
 }
 
+# broker_pid NAME
+broker_pid() {
+	sed -n 's/^dfb-broker (pid \([0-9]*\))$/\1/p' "$bus/data/$1/dfb.lock"
+}
+
 # ---- 1 ----
 
 say 'A bus is running'
-note 'dfb-up started a name server (who serves what?) and a broker (stores and' \
-    'delivers), each with a socket in one directory. DFB_NAMES says where.'
+note 'dfb-up started a name server (who serves what?), a broker (stores and delivers)' \
+    'for each of two regions, and what governs services and finds them: sgs and gsl.' \
+    'Each has a socket in one directory. DFB_NAMES says where; we are in A10.'
 show 'dfb-ctl broker list'
 
 # ---- 2 ----
@@ -207,13 +213,13 @@ exec 9>pipe
 for part in 1 2 3 4; do
 	seq -f 'entry %.0f' $(((part - 1) * 50000 + 1)) $((part * 50000)) >&9
 	[ $part -lt 4 ] || break
-	pid=$(sed -n 's/^dfb-broker (pid \([0-9]*\))$/\1/p' "$bus/data/b1/dfb.lock")
+	pid=$(broker_pid a10-1)
 	printf '   $ kill -9 %s     # after %d lines\n' "$pid" $((part * 50000))
 	kill -9 "$pid"
 	# Until the next one serves.
 	for _ in {1..100}; do
-		now=$(sed -n 's/^dfb-broker (pid \([0-9]*\))$/\1/p' "$bus/data/b1/dfb.lock")
-		if [ "$now" != "$pid" ] && dfb-ctl ping --timeout 100ms b1 >/dev/null 2>&1; then
+		now=$(broker_pid a10-1)
+		if [ "$now" != "$pid" ] && dfb-ctl ping --timeout 100ms a10-1 >/dev/null 2>&1; then
 			break
 		fi
 		sleep 0.02
@@ -226,5 +232,67 @@ show 'dfb-recv -g audit -e A10-ledger > ledger'
 seq -f 'entry %.0f' 200000 >expected
 same expected ledger
 ok '200000 lines after three kills: in order, none lost, none twice'
+
+# ---- 11 ----
+
+say 'A service in two regions'
+note 'Until now topics were made by hand. A service is governed: somebody applies for it,' \
+    'somebody approves, and dfb-sgs deploys it: it makes the topic on every broker of the' \
+    'region, then tells dfb-gsl, where senders and callers ask.'
+show 'dfb-ctl service apply --description "adds numbers" adder'
+show 'dfb-ctl service approve adder'
+show 'dfb-ctl service deploy adder A10'
+show 'dfb-ctl service deploy adder B20'
+note '$ dfb-recv -R A10 -g adder adder -- sh -c '\''echo "A10 says $(bc)"'\'' &   # and B20'
+# serve REGION [option...]: its process is $!
+serve() {
+	local region=$1
+	shift
+	dfb-recv -q -R "$region" -g adder "$@" adder -- \
+	    sh -c 'echo "$0 says $(bc)"' "${SAYS:-$region}" 2>/dev/null &
+}
+serve A10
+in_a10=$!
+serve B20
+until_group A10-adder adder '.member_count == 2'
+until_group B20-adder adder '.member_count == 2'
+# answers WHAT COMMAND: its output must be that.
+answers() {
+	show "$2 | tee answer"
+	[ "$(cat answer)" = "$1" ] || fail "'$(cat answer)' is not '$1'"
+}
+answers 'A10 says 5' "echo '2 + 3' | dfb-call -R A10 adder"
+answers 'B20 says 5' "echo '2 + 3' | dfb-call -R B20 adder"
+ok 'the nearest answers'
+
+# ---- 12 ----
+
+say 'A region is gone'
+note 'Its broker and its handler are killed (dfb-up starts the broker again, later).'
+show "kill -9 $(broker_pid a10-1) $in_a10"
+wait $in_a10 2>/dev/null || : # bash would tell
+answers 'B20 says 5' "echo '2 + 3' | dfb-call -R A10 adder"
+ok 'the other region answers'
+
+# ---- 13 ----
+
+say 'A new version, for a few'
+note 'Calls with a header go to instances of version 2 alone, in both regions.'
+show 'dfb-ctl gray set adder v2 --header beta=yes'
+SAYS='version 2' serve B20 -G v2
+until_group B20-adder adder '.member_count == 2'
+answers 'version 2 says 5' "echo '2 + 3' | dfb-call -R B20 -H beta=yes adder"
+answers 'B20 says 5' "echo '2 + 3' | dfb-call -R B20 adder"
+show 'dfb-ctl gray delete adder v2'
+
+# ---- 14 ----
+
+say 'Out of service'
+note 'dfb-gsl is told first, then the rest is worked off, and the topic goes last.'
+show 'dfb-ctl service undeploy adder A10'
+show 'dfb-ctl service undeploy adder B20'
+show_status 69 "echo '2 + 3' | dfb-call adder"
+show 'dfb-ctl service retire adder'
+show 'dfb-ctl service history adder'
 
 printf '\n%sAll of it worked, in %d s.%s  Go on with:  man -l man/dfb.7\n' "$bold" $SECONDS "$plain"

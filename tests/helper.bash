@@ -8,9 +8,11 @@ unset DFB_NAMES DFB_REGION
 CHILDREN=()
 
 # bus_start [dfb-up option...]: a bus with one broker, b1 in region A10, in $BUS; sets
-# DFB_NAMES.  Paths of sockets are limited to 107 bytes: $BUS is short.
+# DFB_NAMES.  Paths of sockets are limited to 107 bytes: $BUS is short.  SERVICES=1: with
+# dfb-sgs and dfb-gsl.
 bus_start() {
 	local line=
+	[ -n "$SERVICES" ] || set -- --no-services "$@"
 	read -r STDOUT < <(readlink "/proc/$$/fd/1")
 	BUS=$(mktemp -d "${TMPDIR:-/tmp}/dfb.XXXXXX")
 	mkfifo "$BUS/ready"

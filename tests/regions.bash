@@ -64,3 +64,42 @@ region_of() {
 broker_kill() {
 	kill9 "$1"
 }
+
+# sgs_start [option...]: dfb-sgs, called sgs.
+sgs_start() {
+	daemon_start sgs dfb-sgs --bind "ipc://$BUS/sgs.sock" --data "$BUS/sgs" --grace 0 "$@"
+}
+
+# gsl_start NAME REGION [option...]
+gsl_start() {
+	local name=$1 region=$2
+	shift 2
+	daemon_start "$name" dfb-gsl --name "$name" --region "$region" \
+	    --bind "ipc://$BUS/$name.sock" --data "$BUS/$name" "$@"
+}
+
+# sgs VERB [JSON]: one verb of ADMIN.
+sgs() {
+	dfb-ctl ask sgs "$@"
+}
+
+# service VERB SERVICE [REGION [more JSON fields]]: "service deploy pay A10 '\"weight\":5'".
+service() {
+	sgs "service.$1" "{\"service\":\"$2\"${3:+,\"region\":\"$3\"}${4:+,$4}}"
+}
+
+# deployed SERVICE REGION [state]: wait until it is online, or in that state.
+deployed() {
+	service await "$1" "$2" "\"states\":[\"${3:-online}\"],\"timeout_ms\":20000" >/dev/null
+}
+
+# service_made SERVICE [settings]: applied and approved.
+service_made() {
+	sgs service.apply "{\"service\":\"$1\",\"settings\":${2:-{\}}}" >/dev/null
+	service approve "$1" >/dev/null
+}
+
+# why SERVICE REGION: what a deployment waits for.
+why() {
+	service show "$1" | jq -r ".progress.$2.why"
+}

@@ -9,12 +9,13 @@
 #include "dfb.h"
 #include "wire/words.h"
 
-enum { BROKER_ARG = 256, READY_FD };
+enum { BROKER_ARG = 256, READY_FD, NO_SERVICES };
 
 static const struct dfb_opt table[] = {
 	{ 'R', "region", "LIST", "regions, comma between them (A10)" },
 	{ 'B', "brokers", "N", "brokers in each region (1)" },
 	{ BROKER_ARG, "broker-arg", "ARG", "pass ARG to each broker (may be repeated)" },
+	{ NO_SERVICES, "no-services", NULL, "without dfb-sgs and dfb-gsl" },
 	{ READY_FD, "ready-fd", "N", "say \"ready\" on descriptor N" },
 	{ 0, NULL, NULL, NULL },
 };
@@ -59,6 +60,9 @@ option(struct up *u, const struct dfb_opts *o, int c)
 	case BROKER_ARG:
 		u->broker_args[u->nbroker_args++] = o->arg;
 		break;
+	case NO_SERVICES:
+		u->services = false;
+		break;
 	case READY_FD:
 		u->ready_fd = (int)dfb_opt_count(o, 0, 1u << 20);
 		/* Not for the daemons, who would keep it open. */
@@ -102,8 +106,9 @@ main(int argc, char **argv)
 	struct dfb_opts o = { .prog = "dfb-up", .synopsis = "[options] [DIR] [-- command...]",
 		.purpose = "Runs a whole bus in one directory, or for the time of one command.",
 		.table = table };
-	static struct up u = { .regions = "A10", .brokers = 1, .ready_fd = -1,
-		.lock_fd = -1 };
+	static struct up u = { .regions = "A10", .brokers = 1, .services = true,
+		.ready_fd = -1, .lock_fd = -1 };
+	unsigned regions;
 	int c, status;
 
 	if ((u.broker_args = calloc((size_t)argc, sizeof *u.broker_args)) == NULL) {
@@ -115,8 +120,9 @@ main(int argc, char **argv)
 		option(&u, &o, c);
 	u.verbose = o.verbose > 0;
 	operands(&u, &o, argc, argv);
-	if (u.brokers * count_regions(u.regions) >= UP_CHILDREN)
-		dfb_usage(&o, "at most %d brokers", UP_CHILDREN - 1);
+	regions = count_regions(u.regions);
+	if (1 + u.brokers * regions + (u.services ? 1 + regions : 0) > UP_CHILDREN)
+		dfb_usage(&o, "at most %d daemons", UP_CHILDREN);
 	if ((status = dir_open(&u)) == DFB_OK && (status = plan_make(&u)) == DFB_OK)
 		status = up_run(&u);
 	plan_release(&u);

@@ -50,9 +50,12 @@ add(char **argv, size_t *n, const char *fmt, ...)
 	return 0;
 }
 
+/* region NULL: it has none. */
 static int
 add_child(struct up *u, const char *prog, const char *name, const char *region)
 {
+	bool is_names = strcmp(prog, "dfb-names") == 0;
+	bool is_broker = strcmp(prog, "dfb-broker") == 0;
 	struct child *c = &u->children[u->nchildren];
 	char endpoint[UP_PATH + 64];
 	const char *why;
@@ -74,18 +77,48 @@ add_child(struct up *u, const char *prog, const char *name, const char *region)
 	    add(c->argv, &n, "--data") | add(c->argv, &n, "%s/data/%s", u->path, name) |
 	    add(c->argv, &n, "--bind") | add(c->argv, &n, "%s", endpoint) |
 	    add(c->argv, &n, "--ready-fd") | add(c->argv, &n, "3");
-	if (region != NULL) {
-		rc |= add(c->argv, &n, "--region") | add(c->argv, &n, "%s", region) |
-		    add(c->argv, &n, "--names") |
+	if (!is_names)
+		rc |= add(c->argv, &n, "--names") |
 		    add(c->argv, &n, "ipc://%s/names.sock", u->path);
-		for (size_t i = 0; i < u->nbroker_args; i++)
-			rc |= add(c->argv, &n, "%s", u->broker_args[i]);
-	}
+	if (region != NULL)
+		rc |= add(c->argv, &n, "--region") | add(c->argv, &n, "%s", region);
+	for (size_t i = 0; is_broker && i < u->nbroker_args; i++)
+		rc |= add(c->argv, &n, "%s", u->broker_args[i]);
 	if (rc == 0)
 		return DFB_OK;
 failed:
 	log_err("cannot start '%s'", name);
 	return DFB_OSERR;
+}
+
+/* What a daemon of a region is called: alone in its region, or one of several regions'. */
+static void
+name_in(const char *region, bool several, const char *alone, const char *end, char name[32])
+{
+	if (several)
+		snprintf(name, 32, "%c%c%c-%s", tolower(region[0]), tolower(region[1]),
+		    tolower(region[2]), end);
+	else
+		snprintf(name, 32, "%s", alone);
+}
+
+static int
+add_region(struct up *u, const char *region, bool several)
+{
+	char name[32], alone[16], end[16];
+	int status = DFB_OK;
+
+	for (unsigned i = 1; i <= u->brokers && status == DFB_OK; i++) {
+		snprintf(alone, sizeof alone, "b%u", i);
+		snprintf(end, sizeof end, "%u", i);
+		name_in(region, several, alone, end, name);
+		status = add_child(u, "dfb-broker", name, region);
+	}
+	if (status == DFB_OK && u->services) {
+		name_in(region, several, "gsl", "gsl", name);
+		status = add_child(u, "dfb-gsl", name, region);
+	}
+	return status;
 }
 
 int
@@ -94,17 +127,12 @@ plan_make(struct up *u)
 	bool several = strchr(u->regions, ',') != NULL;
 	int status = add_child(u, "dfb-names", "names", NULL);
 
+	if (status == DFB_OK && u->services)
+		status = add_child(u, "dfb-sgs", "sgs", NULL);
 	for (const char *r = u->regions; status == DFB_OK; r += 4) {
-		char region[4] = { r[0], r[1], r[2], '\0' }, name[32];
+		char region[4] = { r[0], r[1], r[2], '\0' };
 
-		for (unsigned i = 1; i <= u->brokers && status == DFB_OK; i++) {
-			if (several)
-				snprintf(name, sizeof name, "%c%c%c-%u", tolower(r[0]),
-				    tolower(r[1]), tolower(r[2]), i);
-			else
-				snprintf(name, sizeof name, "b%u", i);
-			status = add_child(u, "dfb-broker", name, region);
-		}
+		status = add_region(u, region, several);
 		if (r[3] == '\0')
 			break;
 	}

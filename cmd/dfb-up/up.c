@@ -50,7 +50,7 @@ signal_all(struct up *u, size_t from, size_t to, int signo)
 static void
 signal_phase(struct up *u, int signo)
 {
-	if (u->phase == STOPPING_BROKERS)
+	if (u->phase == STOPPING_OTHERS)
 		signal_all(u, 1, u->nchildren, signo);
 	else
 		signal_all(u, 0, 1, signo);
@@ -66,11 +66,11 @@ on_deadline(struct dfb_timer *t, void *arg)
 	signal_phase(u, SIGKILL);
 }
 
-/* Go on with stopping as far as it goes: brokers first, then the name server. */
+/* Go on with stopping as far as it goes: the name server is the last. */
 static void
 stopping(struct up *u)
 {
-	if (u->phase == STOPPING_BROKERS && !running(u, 1, u->nchildren)) {
+	if (u->phase == STOPPING_OTHERS && !running(u, 1, u->nchildren)) {
 		u->phase = STOPPING_NAMES;
 		signal_phase(u, SIGTERM);
 		set_deadline(u, on_deadline, STOP_MS);
@@ -84,10 +84,10 @@ stopping(struct up *u)
 static void
 stop(struct up *u, int status)
 {
-	if (u->phase >= STOPPING_BROKERS)
+	if (u->phase >= STOPPING_OTHERS)
 		return;
 	u->status = status;
-	u->phase = STOPPING_BROKERS;
+	u->phase = STOPPING_OTHERS;
 	for (size_t i = 0; i < u->nchildren; i++)
 		dfb_loop_timer_stop(u->loop, &u->children[i].restart);
 	signal_phase(u, SIGTERM);
@@ -137,7 +137,7 @@ up_ready(struct child *c)
 	int status;
 
 	if (u->phase == STARTING_NAMES) {
-		u->phase = STARTING_BROKERS;
+		u->phase = STARTING_OTHERS;
 		for (size_t i = 1; i < u->nchildren; i++)
 			if (child_start(&u->children[i]) == -1) {
 				stop(u, DFB_OSERR);
@@ -148,7 +148,7 @@ up_ready(struct child *c)
 	for (size_t i = 0; i < u->nchildren; i++)
 		if (!u->children[i].ready)
 			return;
-	if (u->phase != STARTING_BROKERS)
+	if (u->phase != STARTING_OTHERS)
 		return;
 	u->phase = UP;
 	dfb_loop_timer_stop(u->loop, &u->deadline);
@@ -207,7 +207,7 @@ ended(struct up *u, pid_t pid, int wstatus)
 		if (c->pid != pid)
 			continue;
 		child_ended(c);
-		if (u->phase < STOPPING_BROKERS)
+		if (u->phase < STOPPING_OTHERS)
 			died(c, wstatus);
 		else
 			stopping(u);
@@ -220,7 +220,7 @@ told(struct up *u, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
 
-	if (u->phase >= STOPPING_BROKERS) {
+	if (u->phase >= STOPPING_OTHERS) {
 		signal_phase(u, SIGTERM); /* again: now */
 		return;
 	}

@@ -29,13 +29,14 @@ struct child {
 	struct dfb_timer restart;
 };
 
-enum phase { STARTING_NAMES, STARTING_BROKERS, UP, STOPPING_BROKERS, STOPPING_NAMES };
+enum phase { STARTING_NAMES, STARTING_OTHERS, UP, STOPPING_OTHERS, STOPPING_NAMES };
 
 struct up {
 	/* What is asked for. */
 	const char *dir;        /* NULL: a temporary one */
 	const char *regions;
 	unsigned brokers;       /* per region */
+	bool services;          /* a dfb-sgs, and a dfb-gsl per region */
 	const char **broker_args;
 	size_t nbroker_args;
 	bool verbose;

@@ -45,6 +45,7 @@ dfb_caller_open(struct dfb *d, const char *dest, struct dfb_caller **out)
 	a->timer = (struct dfb_timer){ .fn = on_timer, .arg = a };
 	a->watch.changed = again;
 	a->watch.arg = a;
+	a->watch.located = true;
 	if ((st = dfb_dest_watch(d, dest, &a->watch)) != DFB_OK) {
 		free(a);
 		return st;
@@ -63,6 +64,13 @@ dfb_call_move(struct dfb_call *c, struct dfb_call_list *to)
 		TAILQ_REMOVE(c->list, c, entry);
 	TAILQ_INSERT_TAIL(to, c, entry);
 	c->list = to;
+}
+
+static void
+call_free(struct dfb_call *c)
+{
+	free(c->tried);
+	free(c);
 }
 
 static void
@@ -90,7 +98,7 @@ dfb_caller_close(struct dfb_caller *a)
 	}
 	while ((c = TAILQ_FIRST(&a->queue)) != NULL) {
 		forget(c);
-		free(c);
+		call_free(c);
 	}
 	dfb_dest_unwatch(&a->watch);
 	dfb_work_del(a->dfb, &a->work);
@@ -105,7 +113,7 @@ dfb_caller_finish(struct dfb_call *c, enum dfb_status st, const char *why,
 {
 	forget(c);
 	c->fn(c->arg, st, why, reply);
-	free(c);
+	call_free(c);
 }
 
 static void
@@ -128,6 +136,22 @@ on_deadline(struct dfb_timer *t, void *arg)
 	dfb_caller_finish(c, DFB_TIMEOUT, why, NULL);
 }
 
+/* Note that target t did not take it.  0; -1: out of memory. */
+static int
+note_tried(struct dfb_call *c, const struct dfb_target *t)
+{
+	if (c->ntried == c->cap) {
+		unsigned cap = c->cap != 0 ? c->cap * 2 : 4;
+		uint32_t *p = reallocarray(c->tried, cap, sizeof *p);
+		if (p == NULL)
+			return -1;
+		c->tried = p;
+		c->cap = cap;
+	}
+	c->tried[c->ntried++] = t->id;
+	return 0;
+}
+
 /* Certainly not taken there: to the next broker, if there is one. */
 static void
 try_next(struct dfb_call *c, enum dfb_status st, struct dfb_str reason)
@@ -140,10 +164,12 @@ try_next(struct dfb_call *c, enum dfb_status st, struct dfb_str reason)
 			break;
 	if (t != NULL && st == DFB_AGAIN)
 		dfb_target_refused(t);
-	if (t != NULL && c->ntried < DFB_CALL_TRIES)
-		c->tried[c->ntried++] = t->id;
 	c->status = st;
 	dfb_str_copy(reason, c->why, sizeof c->why);
+	if (t != NULL && note_tried(c, t) == -1) {
+		dfb_caller_finish(c, st, c->why, NULL);
+		return;
+	}
 	c->link = NULL;
 	dfb_call_move(c, &a->queue);
 	dfb_work_add(a->dfb, &a->work);
@@ -176,7 +202,7 @@ call_new(struct dfb_caller *a, const struct dfb_record *r, size_t size, uint64_t
 	*c = (struct dfb_call){ .caller = a, .len = size, .timeout_ms = timeout_ms,
 		.id = r->id, .expires_ms = r->expires };
 	if (dfb_calls_add(a->dfb->calls, c) == -1) {
-		free(c);
+		call_free(c);
 		return NULL;
 	}
 	return c;

@@ -42,6 +42,13 @@ void dfb_target_free(struct dfb_target *);
 /* Its broker refused: others first, for a while, when there are others. */
 void dfb_target_refused(struct dfb_target *);
 
+/* The target that a route leads to; NULL: there is none yet. */
+struct dfb_target *dfb_target_find(struct dfb_caller *, const struct dfb_route *);
+
+/* pick.c: the route to the nearest broker that may take the call, of those equally near to the
+ * one that wants it most; NULL: there is none. */
+const struct dfb_route *dfb_caller_pick(struct dfb_caller *, const struct dfb_call *);
+
 /* caller.c: move a call to a list. */
 void dfb_call_move(struct dfb_call *, struct dfb_call_list *);
 

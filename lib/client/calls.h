@@ -16,8 +16,6 @@ struct dfb_caller;
 struct dfb_link;
 struct dfb_proto;
 
-#define DFB_CALL_TRIES 8
-
 TAILQ_HEAD(dfb_call_list, dfb_call);
 
 struct dfb_call {
@@ -31,8 +29,8 @@ struct dfb_call {
 	uint32_t frame;                /* request number of its CALL frame */
 	struct dfb_timer timer;        /* its deadline */
 	uint64_t timeout_ms;
-	uint32_t tried[DFB_CALL_TRIES]; /* targets that certainly did not take it */
-	unsigned ntried;
+	uint32_t *tried;               /* targets that certainly did not take it */
+	unsigned ntried, cap;
 	char why[128];                 /* and what the last of them said */
 	enum dfb_status status;
 	enum { DFB_CALL_PLAIN, DFB_CALL_BY_ID, DFB_CALL_COLLECT } kind;

@@ -193,6 +193,7 @@ dfb_close(struct dfb *d)
 		dfb_caller_close(LIST_FIRST(&d->callers));
 	dfb_avoids_release(d);
 	dfb_links_free(d, LINGER_MS);
+	dfb_locate_free(d);
 	dfb_names_free(d->names);
 	dfb_calls_free(d->calls);
 	dfb_loop_free(d->loop);

@@ -91,7 +91,7 @@ stuck(struct dfb_consumer *c)
 	if (c->stuck_since == 0)
 		c->stuck_since = now;
 	waited = now - c->stuck_since;
-	st = dfb_dest_verdict(c->watch.dest, waited, &left, why, sizeof why);
+	st = dfb_dest_verdict(&c->watch, waited, &left, why, sizeof why);
 	if (st == DFB_OK && waited < d->wait_ms)
 		return d->wait_ms - waited;
 	if (st == DFB_AGAIN)

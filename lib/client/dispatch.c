@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/parse.h"
 #include "client/avoid.h"
 #include "client/caller.h"
@@ -89,8 +88,8 @@ dfb_target_free(struct dfb_target *t)
 	free(t);
 }
 
-static struct dfb_target *
-find(struct dfb_caller *a, const struct dfb_route *r)
+struct dfb_target *
+dfb_target_find(struct dfb_caller *a, const struct dfb_route *r)
 {
 	struct dfb_target *t;
 
@@ -111,69 +110,10 @@ sweep(struct dfb_caller *a)
 	LIST_FOREACH_SAFE(t, &a->targets, entry, next) {
 		bool wanted = !TAILQ_EMPTY(&t->out);
 		for (size_t i = 0; i < d->n && !wanted; i++)
-			wanted = find(a, &d->routes[i]) == t;
+			wanted = dfb_target_find(a, &d->routes[i]) == t;
 		if (!wanted)
 			dfb_target_free(t);
 	}
-}
-
-/* ---- where to ---- */
-
-static bool
-tried(struct dfb_caller *a, const struct dfb_call *c, const struct dfb_route *r)
-{
-	struct dfb_target *t = c->ntried != 0 ? find(a, r) : NULL;
-
-	for (unsigned i = 0; t != NULL && i < c->ntried; i++)
-		if (c->tried[i] == t->id)
-			return true;
-	return false;
-}
-
-static unsigned
-badness(struct dfb_caller *a, const struct dfb_route *r)
-{
-	return (r->state == DFB_STATE_UP ? 0u : r->state == DFB_STATE_DRAINING ? 4u : 8u) +
-	    (dfb_link_failing(a->dfb, r->endpoint) ? 2 : 0) + dfb_avoided(a->dfb, r);
-}
-
-/* How much a broker wants a call: one with a key, as messages with it; others take turns. */
-static uint64_t
-wish(struct dfb_caller *a, const struct dfb_call *c, const struct dfb_route *r, size_t place,
-    size_t count)
-{
-	return c->keyed ? dfb_hash_score(c->key_hash, dfb_hash(r->broker, strlen(r->broker))) :
-	    count - (place + count - a->turn % count) % count;
-}
-
-/* The nearest broker that may take the call, of those equally near the one that wants it most. */
-static const struct dfb_route *
-pick(struct dfb_caller *a, const struct dfb_call *c)
-{
-	const struct dfb_dest *d = a->watch.dest;
-	const struct dfb_route *found = NULL;
-	unsigned bad, least = UINT32_MAX;
-	uint64_t want, most = 0;
-
-	if (c->ntried == DFB_CALL_TRIES)
-		return NULL;
-	for (size_t i = 0, end; i < d->n; i = end) {
-		for (end = i + 1; end < d->n &&
-		    strcmp(d->routes[end].region, d->routes[i].region) == 0; end++)
-			;
-		for (size_t k = i; k < end; k++) {
-			const struct dfb_route *r = &d->routes[k];
-			if (tried(a, c, r) || (bad = badness(a, r)) > least)
-				continue;
-			want = wish(a, c, r, k - i, end - i);
-			if (bad < least || (found >= &d->routes[i] && want > most)) {
-				least = bad;
-				most = want;
-				found = r;
-			}
-		}
-	}
-	return found;
 }
 
 /* ---- sending ---- */
@@ -245,6 +185,7 @@ verdict(struct dfb_caller *a, const struct dfb_call *c, uint64_t waited, uint64_
     enum dfb_status *st, char *why, size_t size)
 {
 	const struct dfb_dest *d = a->watch.dest;
+	size_t n = dfb_watch_count(&a->watch);
 	char time[16];
 
 	if (c->ntried != 0) {
@@ -252,16 +193,16 @@ verdict(struct dfb_caller *a, const struct dfb_call *c, uint64_t waited, uint64_
 		snprintf(why, size, "%s", c->why);
 		return true;
 	}
-	if (d->answered && d->refused == DFB_OK && d->n == 0) {
+	if (d->answered && d->refused == DFB_OK && dfb_watch_settled(&a->watch) && n == 0) {
 		*st = DFB_NOBODY; /* no use in waiting: who asks wants to know */
-		snprintf(why, size, "no broker serves '%s'", d->text);
-	} else if (d->n != 0) {
+		dfb_watch_nobody(&a->watch, why, size);
+	} else if (dfb_watch_settled(&a->watch) && n != 0) {
 		*left = a->dfb->wait_ms > waited ? a->dfb->wait_ms - waited : 0;
 		*st = *left != 0 ? DFB_AGAIN : DFB_NOBODY;
 		snprintf(why, size, "no broker of '%s' can be reached, for %s", d->text,
 		    dfb_format_duration(a->dfb->wait_ms, time));
 	} else
-		*st = dfb_dest_verdict(d, waited, left, why, size);
+		*st = dfb_dest_verdict(&a->watch, waited, left, why, size);
 	return *st != DFB_AGAIN && *st != DFB_OK;
 }
 
@@ -269,12 +210,12 @@ verdict(struct dfb_caller *a, const struct dfb_call *c, uint64_t waited, uint64_
 static int
 dispatch(struct dfb_caller *a, struct dfb_call *c)
 {
-	const struct dfb_route *r = pick(a, c);
+	const struct dfb_route *r = dfb_caller_pick(a, c);
 	struct dfb_target *t;
 
 	if (r == NULL)
 		return 1;
-	if ((t = find(a, r)) == NULL && (t = target_new(a, r)) == NULL)
+	if ((t = dfb_target_find(a, r)) == NULL && (t = target_new(a, r)) == NULL)
 		return -1;
 	if (!dfb_link_is_up(t->user.link))
 		return 1;
@@ -311,7 +252,7 @@ dfb_dispatch_serve(void *arg)
 		}
 		if (a->stuck_since == 0)
 			a->stuck_since = now;
-		r = c->ntried != 0 ? pick(a, c) : NULL;
+		r = c->ntried != 0 ? dfb_caller_pick(a, c) : NULL;
 		if (r != NULL && !dfb_link_failing(a->dfb, r->endpoint)) {
 			waiting = true; /* the next one is being connected to */
 			continue;

@@ -12,6 +12,7 @@
 #include "dfb.h"
 
 struct dfb_calls;
+struct dfb_gsl;
 struct dfb_link;
 struct dfb_names;
 struct dfb_net;
@@ -38,6 +39,7 @@ struct dfb {
 	void *notice_arg;
 
 	struct dfb_names *names;
+	struct dfb_gsl *gsl;     /* NULL: nothing was located yet */
 	struct dfb_calls *calls;
 	TAILQ_HEAD(, dfb_dest) dests;
 	LIST_HEAD(, dfb_link) links;

@@ -1,7 +1,8 @@
 /*
  * Which stream a key has.  It is the one whose broker wants the key most, of all in the nearest
- * region that has some, whether they are well or not: so all senders agree.  Brokers come, go,
- * and come back; but nothing may overtake what waits unconfirmed.  So a change is made stream
+ * region that has some, or where a location has the key's place; whether they are well or not:
+ * so all senders agree.  Brokers come, go, and come back, and locations change; but nothing may
+ * overtake what waits unconfirmed.  So a change is made stream
  * by stream.  One that has messages then is behind: its keys keep it, and it sends nothing new,
  * until all that it sent is confirmed, or goes to another broker with all that follows; then
  * what it has is given out anew.  The next change waits until no stream is behind, unless
@@ -11,22 +12,75 @@
 #include "client/producer.h"
 #include "wire/record.h"
 
-/* How keys see a stream: its rank, lower is better; then those that are gone; or not at all. */
+/* How keys see a stream: its rank (lower is better), or its place in the location that they see;
+ * then those that are gone; or not at all. */
 #define GONE 0x80000000u
 #define OUT DFB_KEYS_OUT
 
+/* What chooses: a key, or without bytes a hash for which there are no rules. */
+struct choice {
+	uint64_t hash;
+	const void *key;
+	size_t len;
+};
+
+/* Whether one place comes before the other for it: 1, 0 when they are the same, or -1. */
+static int
+is_before(const struct dfb_location *l, const struct dfb_wish *w, unsigned a, unsigned b)
+{
+	struct dfb_stand x, y;
+
+	if (a == b)
+		return 0;
+	if (((a ^ b) & GONE) != 0)
+		return (a & GONE) == 0 ? 1 : -1;
+	x = dfb_place_stand(&l->places[a & ~GONE], w);
+	y = dfb_place_stand(&l->places[b & ~GONE], w);
+	return dfb_stand_before(x, y) || (!dfb_stand_before(y, x) && a < b) ? 1 : -1;
+}
+
+/* As winner(), when keys see streams at places of a location. */
+static struct dfb_stream *
+placed(const struct dfb_producer *p, const struct choice *c, bool before)
+{
+	const struct dfb_location *l = before ? p->was : p->now;
+	struct dfb_wish w = c->key != NULL ? dfb_wish_key(l, c->key, c->len) :
+	    (struct dfb_wish){ .hash = c->hash };
+	struct dfb_stream *s, *found = NULL;
+	unsigned place, best = OUT;
+	uint64_t score, most = 0;
+	int nearer;
+
+	TAILQ_FOREACH(s, &p->streams, entry) {
+		if ((place = before ? s->was : s->now) == OUT)
+			continue;
+		nearer = found == NULL ? 1 : is_before(l, &w, place, best);
+		if (nearer < 0)
+			continue;
+		score = dfb_hash_score(c->hash, s->name_hash);
+		if (nearer > 0 || score > most) {
+			found = s;
+			best = place;
+			most = score;
+		}
+	}
+	return found;
+}
+
 static inline struct dfb_stream *
-winner(const struct dfb_producer *p, uint64_t hash, bool before)
+winner(const struct dfb_producer *p, const struct choice *c, bool before)
 {
 	struct dfb_stream *s, *found = NULL;
 	unsigned place, least = OUT;
 	uint64_t score, most = 0;
 
+	if ((before ? p->was : p->now) != NULL)
+		return placed(p, c, before);
 	TAILQ_FOREACH(s, &p->streams, entry) {
 		place = before ? s->was : s->now;
 		if (place > least || place == OUT)
 			continue;
-		score = dfb_hash_score(hash, s->name_hash);
+		score = dfb_hash_score(c->hash, s->name_hash);
 		if (place < least || score > most) {
 			found = s;
 			least = place;
@@ -36,24 +90,25 @@ winner(const struct dfb_producer *p, uint64_t hash, bool before)
 	return found;
 }
 
-struct dfb_stream *
-dfb_keys_stream(struct dfb_producer *p, const void *key, size_t len)
+static struct dfb_stream *
+choose(struct dfb_producer *p, const struct choice *c)
 {
-	uint64_t hash = dfb_hash(key, len);
 	struct dfb_stream *s;
 
-	if (p->behind && (s = winner(p, hash, true)) != NULL && s->behind)
+	if (p->behind && (s = winner(p, c, true)) != NULL && s->behind)
 		return s;
-	return (s = winner(p, hash, false)) != NULL ? s : p->home;
+	return (s = winner(p, c, false)) != NULL ? s : p->home;
 }
 
 struct dfb_stream *
 dfb_keys_stream_of(struct dfb_producer *p, const struct dfb_record *r)
 {
 	if (r->key_len != 0)
-		return dfb_keys_stream(p, r->key, r->key_len);
+		return choose(p, &(struct choice){ dfb_hash(r->key, r->key_len), r->key,
+		    r->key_len });
 	/* An id is known by one broker alone: it has to be the same each time. */
-	return p->cf.once ? dfb_keys_stream(p, &r->id, sizeof r->id) : p->home;
+	return p->cf.once ? choose(p, &(struct choice){
+	    .hash = dfb_hash(&r->id, sizeof r->id) }) : p->home;
 }
 
 /* ---- changes ---- */
@@ -110,6 +165,9 @@ change(struct dfb_producer *p)
 {
 	struct dfb_stream *s;
 
+	dfb_location_unref(p->was);
+	p->was = p->now;
+	p->now = p->location != NULL ? dfb_location_ref(p->location) : NULL;
 	TAILQ_FOREACH(s, &p->streams, entry) {
 		s->was = s->now;
 		s->now = wanted(s);
@@ -136,7 +194,7 @@ void
 dfb_keys_follow(struct dfb_producer *p, int (*move)(struct dfb_stream *))
 {
 	struct dfb_stream *s;
-	bool same = true;
+	bool same = p->now == p->location;
 
 	if (p->behind)
 		catch_up(p, move);
@@ -151,7 +209,8 @@ dfb_keys_follow(struct dfb_producer *p, int (*move)(struct dfb_stream *))
 				lose(s, move);
 	note_behind(p);
 	TAILQ_FOREACH(s, &p->streams, entry)
-		s->out.stopped = s->behind || loses(s);
+		s->out.stopped = s->behind || loses(s) ||
+		    (!s->listed && p->location != NULL);
 }
 
 void

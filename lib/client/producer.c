@@ -72,6 +72,9 @@ release(struct dfb_producer *p)
 
 	while ((s = TAILQ_FIRST(&p->streams)) != NULL)
 		dfb_stream_free(s);
+	dfb_location_unref(p->location);
+	dfb_location_unref(p->now);
+	dfb_location_unref(p->was);
 	dfb_dest_unwatch(&p->watch);
 	dfb_work_del(p->dfb, &p->work);
 	dfb_loop_timer_stop(p->dfb->loop, &p->timer);
@@ -101,6 +104,7 @@ dfb_producer_open(struct dfb *d, const struct dfb_producer_config *cf,
 	p->timer = (struct dfb_timer){ .fn = on_timer, .arg = p };
 	p->watch.changed = again;
 	p->watch.arg = p;
+	p->watch.located = true;
 	TAILQ_INIT(&p->streams);
 	if ((p->home = dfb_stream_new(p)) == NULL)
 		st = dfb_fail(d, DFB_OSERR, "out of memory");

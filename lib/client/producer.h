@@ -8,6 +8,7 @@
 #include "client/link.h"
 #include "client/outbox.h"
 #include "client/routes.h"
+#include "wire/place.h"
 
 #define DFB_KEYS_OUT UINT_MAX /* keys do not see a stream */
 
@@ -20,7 +21,8 @@ struct dfb_stream {
 	struct dfb_producer *producer;
 	struct dfb_outbox out;
 	struct dfb_route route;          /* broker "": no route is known yet */
-	unsigned rank;                   /* nearer brokers have a lower one */
+	unsigned rank;                   /* nearer brokers have a lower one; or its place */
+	struct dfb_stand stand;          /* for messages without a key */
 	bool listed;                     /* the route is there now */
 	bool gone;                       /* keys shall go elsewhere */
 
@@ -53,6 +55,8 @@ struct dfb_producer {
 	TAILQ_HEAD(, dfb_stream) streams; /* one for each route, and those that have left */
 	struct dfb_outtotal total;       /* of them */
 	unsigned nlisted;
+	struct dfb_location *location;   /* by which streams are ranked; NULL: by region */
+	struct dfb_location *now, *was;  /* the same as keys see it (keys.c) */
 	uint64_t routes_seen, bads_seen; /* what the streams were told of */
 	uint64_t spread;                 /* which of equal brokers it prefers */
 	struct dfb_stream *home;         /* of messages without key */
@@ -82,9 +86,7 @@ bool dfb_stream_is_empty(const struct dfb_stream *);
 /* steer.c: bring the streams in line with the routes, and move what shall not wait any longer. */
 void dfb_steer(struct dfb_producer *);
 
-/* keys.c: the stream for a message with this key. */
-struct dfb_stream *dfb_keys_stream(struct dfb_producer *, const void *key, size_t len);
-/* The same for a record: by its key, or with `once` by its id, or home. */
+/* keys.c: the stream for a record: by its key, or with `once` by its id, or home. */
 struct dfb_record;
 struct dfb_stream *dfb_keys_stream_of(struct dfb_producer *, const struct dfb_record *);
 /*

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "client/internal.h"
 #include "net/sock.h"
+#include "wire/place.h"
 #include "wire/proto.h"
 
 /* More than any site has; a longer list is an error, not a reason to allocate. */
@@ -44,8 +45,8 @@ dfb_dests_waiting(const struct dfb *d)
 	return false;
 }
 
-static void
-notify(struct dfb_dest *t)
+void
+dfb_dest_notify(struct dfb_dest *t)
 {
 	struct dfb_watch *w;
 
@@ -91,6 +92,7 @@ read_routes(struct dfb_blob list, struct dfb_route **out, size_t *count)
 		r[n].incarnation = m.incarnation;
 		r[n].state = m.state;
 		r[n].queues = m.queues;
+		r[n].place = -1;
 		dfb_str_copy(m.topic, r[n].topic, sizeof r[n].topic);
 		dfb_str_copy(m.broker, r[n].broker, sizeof r[n].broker);
 		dfb_str_copy(m.region, r[n].region, sizeof r[n].region);
@@ -127,7 +129,7 @@ dfb_dests_answer(struct dfb *d, const struct dfb_proto *m)
 		t->answered = true;
 		t->refused = m->status;
 		dfb_str_copy(m->error.reason, t->why, sizeof t->why);
-		notify(t);
+		dfb_dest_notify(t);
 		return true;
 	}
 	if (read_routes(m->routes.routes, &routes, &n) == -1)
@@ -142,7 +144,8 @@ dfb_dests_answer(struct dfb *d, const struct dfb_proto *m)
 	t->answered = true;
 	t->refused = DFB_OK;
 	t->known = t->known || n != 0;
-	notify(t);
+	dfb_locate_routes(t);
+	dfb_dest_notify(t);
 	return true;
 }
 
@@ -167,8 +170,12 @@ dfb_dest_watch(struct dfb *d, const char *text, struct dfb_watch *w)
 		lookup(t);
 	}
 	w->dest = t;
+	w->located = w->located && dfb_word_kind(text) == DFB_WORD_SERVICE;
 	LIST_INSERT_HEAD(&t->watches, w, entry);
-	return DFB_OK;
+	if (!w->located || t->nlocated++ != 0 || dfb_locate_begin(t) == DFB_OK)
+		return DFB_OK;
+	dfb_dest_unwatch(w);
+	return DFB_OSERR;
 }
 
 void
@@ -181,6 +188,8 @@ dfb_dest_unwatch(struct dfb_watch *w)
 		return;
 	LIST_REMOVE(w, entry);
 	w->dest = NULL;
+	if (w->located && --t->nlocated == 0)
+		dfb_locate_end(t);
 	if (!LIST_EMPTY(&t->watches))
 		return;
 	m.unwatch.dest = dfb_str(t->text);
@@ -198,36 +207,82 @@ is_denied(const char *list)
 	    access(list + 6, W_OK) == -1 && errno == EACCES;
 }
 
+bool
+dfb_watch_settled(const struct dfb_watch *w)
+{
+	return !w->located || w->dest->settled;
+}
+
+struct dfb_location *
+dfb_watch_location(const struct dfb_watch *w)
+{
+	struct dfb_location *l = w->located ? w->dest->location : NULL;
+
+	return l != NULL && l->known ? l : NULL;
+}
+
+size_t
+dfb_watch_count(const struct dfb_watch *w)
+{
+	return dfb_watch_location(w) != NULL ? w->dest->nplaced : w->dest->n;
+}
+
+void
+dfb_watch_nobody(const struct dfb_watch *w, char *why, size_t size)
+{
+	const struct dfb_location *l = dfb_watch_location(w);
+	const char *text = w->dest->text;
+
+	if (l == NULL)
+		snprintf(why, size, "no broker serves '%s'", text);
+	else if (l->n == 0)
+		snprintf(why, size, "service '%s' is online nowhere: %s", text, l->reason);
+	else
+		snprintf(why, size, "no broker serves '%s' where it is online (%s%s)", text,
+		    l->places[0].topic, l->n > 1 ? ", ..." : "");
+}
+
 enum dfb_status
-dfb_dest_verdict(const struct dfb_dest *t, uint64_t waited_ms, uint64_t *left_ms,
+dfb_dest_verdict(const struct dfb_watch *w, uint64_t waited_ms, uint64_t *left_ms,
     char *why, size_t size)
 {
+	const struct dfb_dest *t = w->dest;
 	const struct dfb *d = t->dfb;
+	bool placed = dfb_watch_location(w) != NULL, answered = t->answered;
 	uint64_t limit;
 	char time[16];
+	size_t len;
 
-	if (t->n != 0)
+	if (dfb_watch_settled(w) && dfb_watch_count(w) != 0)
 		return DFB_OK;
-	if (t->answered && t->refused != DFB_OK) {
+	if (answered && t->refused != DFB_OK) {
 		snprintf(why, size, "the name server refuses '%s': %s", t->text, t->why);
 		return t->refused;
 	}
-	if (t->answered && !t->known) {
-		snprintf(why, size, "no broker serves '%s': its broker is not up, or it "
-		    "does not exist ('dfb-ctl topic create')", t->text);
+	if (answered && !dfb_watch_settled(w)) {
+		*left_ms = d->wait_ms; /* it will be, before */
+		return DFB_AGAIN;
+	}
+	if (answered && !(placed ? t->was_placed : t->known)) {
+		dfb_watch_nobody(w, why, size);
+		if (!placed && (len = strlen(why)) < size)
+			snprintf(why + len, size - len, ": its broker is not up, or it does "
+			    "not exist ('dfb-ctl topic create')");
 		return DFB_NOBODY;
 	}
-	if (!t->answered && !dfb_names_ever(d->names) && is_denied(dfb_names_list(d->names))) {
+	if (!answered && !dfb_names_ever(d->names) && is_denied(dfb_names_list(d->names))) {
 		snprintf(why, size, "no permission for %s: whoever may use the bus must be "
 		    "allowed to write to the socket", dfb_names_list(d->names));
 		return DFB_DENIED;
 	}
-	limit = t->answered || dfb_names_ever(d->names) ? d->wait_ms : d->first_wait_ms;
+	limit = answered || dfb_names_ever(d->names) ? d->wait_ms : d->first_wait_ms;
 	if (waited_ms < limit) {
 		*left_ms = limit - waited_ms;
 		return DFB_AGAIN;
 	}
-	if (t->answered)
+	if (placed)
+		dfb_watch_nobody(w, why, size);
+	else if (answered)
 		snprintf(why, size, "no broker serves '%s' any more, for %s", t->text,
 		    dfb_format_duration(limit, time));
 	else

@@ -1,6 +1,7 @@
 /*
- * Destinations: who serves a topic or a service, as the name server says, kept up to date
- * while somebody watches and kept through times without a name server.
+ * Destinations: who serves a topic or a service, as the name server says, and where a service
+ * shall be, as a gsl says; kept up to date while somebody watches, and kept through times
+ * without a name server or a gsl.
  */
 #ifndef CLIENT_ROUTES_H
 #define CLIENT_ROUTES_H
@@ -13,6 +14,8 @@
 #include "dfb.h"
 #include "wire/words.h"
 
+struct dfb_gsl;
+struct dfb_location;
 struct dfb_names;
 struct dfb_proto;
 
@@ -21,6 +24,7 @@ struct dfb_route {
 	uint64_t incarnation;
 	uint8_t state; /* enum dfb_daemon_state */
 	uint32_t queues; /* it has of the topic; 0: not known */
+	int place;       /* of the location; -1: none, or there is no location */
 };
 
 struct dfb_watch;
@@ -40,11 +44,21 @@ struct dfb_dest {
 	enum dfb_status refused; /* the name server's answer was an error */
 	char why[128];
 	LIST_HEAD(, dfb_watch) watches;
+
+	/* Of a service, for the watches that are located (locate.c). */
+	unsigned nlocated;
+	bool settled;       /* where it is, or that nobody can say so */
+	bool was_placed;    /* had a route that counts some time */
+	uint32_t locate_req; /* LOCATE on its way; 0: none */
+	struct dfb_location *location; /* NULL: none */
+	size_t nplaced;     /* routes that count */
 };
 
-/* Embedded; changed and arg are set by the owner.  changed must not unwatch. */
+/* Embedded; changed, arg and located are set by the owner.  changed must not unwatch.
+ * located: of a service only the routes to where a gsl says that it is count, if it says so. */
 struct dfb_watch {
 	struct dfb_dest *dest;
+	bool located;
 	LIST_ENTRY(dfb_watch) entry;
 	void (*changed)(void *arg);
 	void *arg;
@@ -54,18 +68,39 @@ struct dfb_watch {
 enum dfb_status dfb_dest_watch(struct dfb *, const char *text, struct dfb_watch *);
 void dfb_dest_unwatch(struct dfb_watch *); /* not watching: fine */
 
+/* Whether it is known which routes count; how many do; and where the service is (NULL: all
+ * count, in the order of the list). */
+bool dfb_watch_settled(const struct dfb_watch *);
+size_t dfb_watch_count(const struct dfb_watch *);
+struct dfb_location *dfb_watch_location(const struct dfb_watch *);
+
 /*
  * May one go on?  DFB_OK: there are routes.  DFB_AGAIN: not yet; ask again after
  * *left_ms.  Else it is over, and why says so.  waited_ms: how long one waits already.
  */
-enum dfb_status dfb_dest_verdict(const struct dfb_dest *, uint64_t waited_ms,
+enum dfb_status dfb_dest_verdict(const struct dfb_watch *, uint64_t waited_ms,
     uint64_t *left_ms, char *why, size_t size);
+/* Why no route counts, when none does. */
+void dfb_watch_nobody(const struct dfb_watch *, char *why, size_t size);
 
 /* For the name server's session: look all up again; an answer, or an error, came
  * (false: malformed).  Whether a LOOKUP is unanswered. */
 void dfb_dests_lookup(struct dfb *);
 bool dfb_dests_answer(struct dfb *, const struct dfb_proto *);
 bool dfb_dests_waiting(const struct dfb *);
+
+/* routes.c, for locate.c: tell those who watch. */
+void dfb_dest_notify(struct dfb_dest *);
+
+/* ---- locate.c: the session to a gsl ---- */
+
+/* Ask where it is and watch that, for the first who wants it so; for the last one, no more.
+ * DFB_OK, DFB_OSERR. */
+enum dfb_status dfb_locate_begin(struct dfb_dest *);
+void dfb_locate_end(struct dfb_dest *);
+/* Which of its routes count, when they are new. */
+void dfb_locate_routes(struct dfb_dest *);
+void dfb_locate_free(struct dfb *); /* when nothing is watched any more */
 
 /* ---- names.c: the session to a name server ---- */
 

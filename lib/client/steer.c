@@ -34,7 +34,18 @@ badness(const struct dfb_stream *s)
 	return s->gone ? bad | BAD_GONE : bad;
 }
 
-/* The best broker for messages without a key; of equal ones each producer has its own. */
+/* Whether messages without a key prefer this one; of equal ones each producer has its own. */
+static bool
+is_better(const struct dfb_stream *s, const struct dfb_stream *than)
+{
+	uint64_t spread = s->producer->spread;
+
+	if (dfb_stand_before(s->stand, than->stand) || dfb_stand_before(than->stand, s->stand))
+		return dfb_stand_before(s->stand, than->stand);
+	return dfb_hash_score(spread, s->name_hash) > dfb_hash_score(spread, than->name_hash);
+}
+
+/* The best broker for messages without a key. */
 static struct dfb_stream *
 best(struct dfb_producer *p)
 {
@@ -45,10 +56,7 @@ best(struct dfb_producer *p)
 		if (!s->listed)
 			continue;
 		bad = badness(s);
-		if (found == NULL || bad < least || (bad == least && (s->rank < found->rank ||
-		    (s->rank == found->rank &&
-		    dfb_hash_score(p->spread, s->name_hash) >
-		    dfb_hash_score(p->spread, found->name_hash))))) {
+		if (found == NULL || bad < least || (bad == least && is_better(s, found))) {
 			found = s;
 			least = bad;
 		}
@@ -189,6 +197,7 @@ list(struct dfb_stream *s, const struct dfb_route *r, unsigned rank)
 	s->route = *r;
 	s->name_hash = dfb_hash(r->broker, strlen(r->broker));
 	s->rank = rank;
+	s->stand = (struct dfb_stand){ .tier = rank };
 	s->listed = true;
 	s->producer->nlisted++;
 }
@@ -208,20 +217,34 @@ settle_down(struct dfb_producer *p)
 		redistribute(first);
 	} else {
 		list(first, &to->route, to->rank);
+		first->stand = to->stand;
 		p->nlisted--;
 		p->home = first;
 		dfb_stream_free(to);
 	}
 }
 
-/* Have a stream for each route.  Routes of one region and topic are neighbours. */
+static void
+follow_location(struct dfb_producer *p)
+{
+	struct dfb_location *l = dfb_watch_location(&p->watch);
+
+	if (l == p->location)
+		return;
+	dfb_location_unref(p->location);
+	p->location = l != NULL ? dfb_location_ref(l) : NULL;
+}
+
+/* Have a stream for each route that counts.  Routes of one region and topic are neighbours. */
 static void
 follow_routes(struct dfb_producer *p)
 {
 	const struct dfb_dest *d = p->watch.dest;
+	struct dfb_wish wish = dfb_wish_spread(p->spread);
 	struct dfb_stream *s;
 	unsigned rank = 0;
 
+	follow_location(p);
 	TAILQ_FOREACH(s, &p->streams, entry)
 		s->listed = false;
 	p->nlisted = 0;
@@ -230,11 +253,15 @@ follow_routes(struct dfb_producer *p)
 		if (i != 0 && (strcmp(r->topic, r[-1].topic) != 0 ||
 		    strcmp(r->region, r[-1].region) != 0))
 			rank++;
+		if (p->location != NULL && r->place == -1)
+			continue;
 		if ((s = find(p, r)) == NULL && (s = dfb_stream_new(p)) == NULL) {
 			dfb_producer_come_back(p, 1000);
 			return;
 		}
-		list(s, r, rank);
+		list(s, r, p->location != NULL ? (unsigned)r->place : rank);
+		if (p->location != NULL)
+			s->stand = dfb_place_stand(&p->location->places[r->place], &wish);
 	}
 	p->routes_seen = d->answers;
 	refresh(p);
@@ -255,8 +282,9 @@ choose_home(struct dfb_producer *p)
 		return;
 	if (dfb_stream_in_doubt(h)) {
 		/* It may be so all the time: then only later ones go to the nearer broker. */
-		if (badness(to) == 0 && to->rank < h->rank &&
-		    h->user.link != NULL && dfb_link_is_up(h->user.link))
+		if ((!h->listed && p->location != NULL) || (badness(to) == 0 &&
+		    dfb_stand_before(to->stand, h->stand) && h->user.link != NULL &&
+		    dfb_link_is_up(h->user.link)))
 			p->home = to;
 		return;
 	}
@@ -310,12 +338,16 @@ dfb_steer(struct dfb_producer *p)
 {
 	struct dfb_stream *s;
 
-	if (p->routes_seen != p->watch.dest->answers)
+	if (p->routes_seen != p->watch.dest->answers && dfb_watch_settled(&p->watch))
 		follow_routes(p);
 	if (p->bads_seen != p->dfb->avoids.version)
 		refresh(p);
-	if (p->nlisted == 0)
+	if (p->nlisted == 0) {
+		/* Where it is online nowhere, nothing new is sent. */
+		TAILQ_FOREACH(s, &p->streams, entry)
+			s->out.stopped = s->out.stopped || p->location != NULL;
 		return;
+	}
 	dfb_keys_follow(p, redistribute);
 	if (p->total.messages == 0)
 		return;

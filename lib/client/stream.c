@@ -330,7 +330,7 @@ stuck(struct dfb_stream *s)
 		s->stuck_since = now;
 	waited = now - s->stuck_since;
 	if (!s->listed && !doubt)
-		st = dfb_dest_verdict(p->watch.dest, waited, &left, why, sizeof why);
+		st = dfb_dest_verdict(&p->watch, waited, &left, why, sizeof why);
 	else if (waited < d->wait_ms)
 		left = d->wait_ms - waited;
 	else {
@@ -397,6 +397,10 @@ dfb_stream_serve(struct dfb_stream *s)
 	}
 	if (s->listed && join(s) == -1) {
 		dfb_producer_come_back(p, BACKOFF_MAX_MS);
+		return;
+	}
+	if (p->nlisted == 0 && p->location != NULL && !dfb_stream_in_doubt(s)) {
+		stuck(s);
 		return;
 	}
 	if (s->user.link == NULL || !dfb_link_is_up(s->user.link)) {

@@ -228,6 +228,9 @@ serve_socks(struct dfb_loop *l, bool before_sleep)
 		if ((w.on_frames->ask = dfb_sock_readable(w.sock))) {
 			w.frames(w.arg);
 			n++;
+			/* It may have been told that there is nothing more. */
+			if (l->socks[i].sock != NULL)
+				w.on_frames->ask = dfb_sock_touched(w.sock);
 		}
 	}
 	return n;

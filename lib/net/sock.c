@@ -235,6 +235,16 @@ direct_recv(struct dfb_sock *s, struct dfb_frame *f)
 	return 1;
 }
 
+/* After a failed receive.  To be told that nothing waits is an answer as good as
+ * that of dfb_sock_readable(). */
+static int
+nothing(struct dfb_sock *s)
+{
+	if (errno == EAGAIN)
+		s->touched = false;
+	return errno == EAGAIN || errno == EINTR ? 0 : -1;
+}
+
 int
 dfb_sock_recv(struct dfb_sock *s, struct dfb_frame *f)
 {
@@ -249,14 +259,14 @@ dfb_sock_recv(struct dfb_sock *s, struct dfb_frame *f)
 	if (s->listening) {
 		int n = zmq_recv(s->sock, f->peer.id, sizeof f->peer.id, ZMQ_DONTWAIT);
 		if (n == -1)
-			return errno == EAGAIN || errno == EINTR ? 0 : -1;
+			return nothing(s);
 		odd = (size_t)n > sizeof f->peer.id;
 		f->peer.len = (uint8_t)(odd ? sizeof f->peer.id : (size_t)n);
 	}
 	zmq_msg_init(m);
 	if (zmq_msg_recv(m, s->sock, ZMQ_DONTWAIT) == -1) {
 		zmq_msg_close(m);
-		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+		return nothing(s);
 	}
 	if (s->listening)
 		f->peer.fd = zmq_msg_get(m, ZMQ_SRCFD);

@@ -47,7 +47,8 @@ struct fake {
 	bool (*script)(struct fake *, const struct dfb_proto *);
 	unsigned step;             /* for scripts */
 	/* A name server's: */
-	struct dfb_buf routes;     /* for every destination */
+	struct dfb_buf routes;     /* for every topic and service */
+	struct dfb_buf gsls;       /* for %GSL */
 	/* A broker's: */
 	uint64_t next;
 	char *bodies[FAKE_LOG];    /* stored */
@@ -113,7 +114,9 @@ fake_usual(struct fake *f, const struct dfb_proto *m)
 	case DFB_M_LOOKUP:
 		a.type = DFB_M_ROUTES;
 		a.routes.dest = m->lookup.dest;
-		a.routes.routes = (struct dfb_blob){ f->routes.data, f->routes.len };
+		a.routes.routes = dfb_str_is(m->lookup.dest, "%GSL") ?
+		    (struct dfb_blob){ f->gsls.data, f->gsls.len } :
+		    (struct dfb_blob){ f->routes.data, f->routes.len };
 		break;
 	case DFB_M_PRODUCE:
 		if (f->next < m->produce.next)
@@ -240,6 +243,7 @@ fake_release(struct fake *f)
 	for (unsigned i = 0; i < f->nbodies; i++)
 		free(f->bodies[i]);
 	dfb_buf_release(&f->routes);
+	dfb_buf_release(&f->gsls);
 	dfb_buf_release(&f->last_put);
 	unlink(f->endpoint + strlen("ipc://"));
 	*f = (struct fake){ 0 };

@@ -51,30 +51,33 @@ static void
 test_malformed(void **state)
 {
 	(void)state;
-	bad(1, "pay", "{", "no JSON object");
-	bad(1, "pay", "[]", "no JSON object");
-	bad(1, "pay", "{\"state\":\"approved\",\"state\":\"x\"}", "no JSON object");
+	bad(1, "pay", "{", "it breaks off");
+	bad(1, "pay", "[]", "'{' expected");
+	bad(1, "pay", "{\"state\":\"approved\"}x", "something follows");
 	bad(1, "pay", "{}", "no state");
-	bad(1, "pay", "{\"state\":1}", "no state");
+	bad(1, "pay", "{\"state\":1}", "state is no text");
 	bad(1, "A10-pay", "{\"state\":\"approved\"}", "no service");
 	bad(1, "", "{\"state\":\"approved\"}", "no service");
-	bad(1, "pay", "{\"state\":\"approved\",\"regions\":[]}", "no object");
+	bad(1, "pay", "{\"state\":\"approved\",\"regions\":[]}", "'{' expected");
 	bad(1, "pay", "{\"state\":\"a\",\"regions\":{\"a10\":{\"state\":\"online\"}}}",
 	    "'a10' is no region");
 	bad(1, "pay", "{\"state\":\"a\",\"regions\":{\"A10\":{}}}", "no state in A10");
-	bad(1, "pay", "{\"state\":\"a\",\"regions\":{\"A10\":1}}", "no state in A10");
+	bad(1, "pay", "{\"state\":\"a\",\"regions\":{\"A10\":1}}", "'{' expected");
 	bad(1, "pay", "{\"state\":\"a\",\"regions\":{\"A10\":{\"state\":\"online\","
 	    "\"weight\":-1}}}", "weight");
+	bad(1, "pay", "{\"state\":\"a\",\"regions\":{\"A10\":{\"state\":\"online\"},"
+	    "\"A10\":{\"state\":\"offline\"}}}", "twice");
 	bad(2, "A10-pay", "{\"rules\":[]}", "no service");
-	bad(2, "*", "{}", "no list");
-	bad(2, "*", "{\"rules\":[{}]}", "no region");
-	bad(2, "*", "{\"rules\":[1]}", "no region");
+	bad(2, "*", "{}", "no rules");
+	bad(2, "*", "{\"rules\":[{}]}", "without a region");
+	bad(2, "*", "{\"rules\":[1]}", "'{' expected");
 	bad(2, "*", "{\"rules\":[{\"region\":\"A10\"}]}", "from and to");
-	bad(2, "*", "{\"rules\":[{\"region\":\"A10\",\"key\":7}]}", "is text");
+	bad(2, "*", "{\"rules\":[{\"region\":\"A10\",\"key\":7}]}", "key is no text");
 	bad(2, "*", "{\"rules\":[{\"region\":\"A10\",\"from\":7,\"to\":6}]}", "from and to");
-	bad(2, "*", "{\"rules\":[{\"region\":\"A10\",\"from\":7,\"to\":10000}]}", "from and to");
-	bad(3, "*", "{\"distances\":1}", "no distances");
-	bad(3, "*", "{\"distances\":{\"A10\":1}}", "no object");
+	bad(2, "*", "{\"rules\":[{\"region\":\"A10\",\"from\":7,\"to\":10000}]}", "to is no number");
+	bad(3, "*", "{}", "no distances");
+	bad(3, "*", "{\"distances\":1}", "'{' expected");
+	bad(3, "*", "{\"distances\":{\"A10\":1}}", "'{' expected");
 	bad(3, "*", "{\"distances\":{\"A10\":{\"B20\":-1}}}", "B20");
 	bad(3, "*", "{\"distances\":{\"A10\":{\"b\":1}}}", "'b' is no region");
 }

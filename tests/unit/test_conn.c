@@ -190,7 +190,7 @@ next_name_server(void **state)
 	b.names.script = silent;
 	fake_route(&spare, "A10-pay", &b.b1, "A10", DFB_STATE_UP);
 	assert_int_equal(dfb_producer_open(b.client, &(struct dfb_producer_config){
-	    .dest = "pay" }, &p), DFB_OK);
+	    .dest = "A10-pay" }, &p), DFB_OK);
 	assert_int_equal(dfb_producer_put(p, &m), DFB_OK);
 	assert_int_equal(dfb_producer_flush(p, -1), DFB_OK);
 	assert_int_equal(fake_count(&b.names, "LOOKUP"), 1);
