@@ -181,8 +181,9 @@ $B/tests/test_timers: $(addprefix $B/obj/cmd/dfb-broker/,timer.o timer_read.o ti
 	state.o)
 $B/tests/test_histogram: $(addprefix $B/obj/cmd/dfb-bench/,histogram.o)
 
-$B/tests/test_services: $(addprefix $B/obj/cmd/dfb-sgs/,affinity.o book.o command.o \
-	distance.o edit.o states.o)
+SGS_BOOK := $(addprefix $B/obj/cmd/dfb-sgs/,affinity.o book.o command.o distance.o edit.o \
+	states.o)
+$B/tests/test_services: $(SGS_BOOK)
 
 BROKER_OBJS := $(filter-out %/main.o,$(call objs,cmd/dfb-broker/*.c))
 $B/tests/test_letters: $(BROKER_OBJS)
@@ -223,10 +224,14 @@ $B/fuzz_rows $B/tests/fuzz_rows: $B/obj/cmd/dfb-names/rows.o $(BROKER_OBJS)
 $B/fuzz_catalog $B/tests/fuzz_catalog: $(addprefix $B/obj/cmd/dfb-gsl/,catalog.o entry.o \
 	locate.o)
 $B/fuzz_broker $B/tests/fuzz_broker: $(BROKER_OBJS)
+$B/fuzz_import $B/tests/fuzz_import: $(addprefix $B/obj/cmd/dfb-ctl/,catalog_read.o catalog_plan.o \
+	catalog_write.o settings.o merge.o)
 $B/fuzz_text $B/tests/fuzz_text: $B/obj/cmd/dfb-recv/reason.o
 # Functions that a fuzzer has of its own.
 wrap = $(addprefix -Wl$(comma)--wrap=,$(1))
 comma := ,
+$B/fuzz_services $B/tests/fuzz_services: $(SGS_BOOK)
+LINK_fuzz_services := $(call wrap,dfb_store_commit dfb_store_checkpoint dfb_store_get)
 LINK_fuzz_opt := $(call wrap,exit log_errx)
 LINK_fuzz_broker = $(call wrap,$(shell \
 	sed -n 's/^WRAP([^,]*, \([a-z_]*\)[,)].*/\1/p' tests/fuzz/fuzz_broker.c))

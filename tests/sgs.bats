@@ -112,10 +112,8 @@ EOF
 	service_made pay
 	kill9 a2
 	service deploy pay A10 >/dev/null
-	wait_for '[ "$(topics a1)" = A10-pay ]'
-	assert_eq deploying "$(state pay A10)"
-	assert_match "broker a2" "$(why pay A10)"
-	deployed pay A10 # its lease ends
+	deployed pay A10 # the lease of a2 ends
+	assert_eq A10-pay "$(topics a1)"
 	broker_start a2
 	wait_for '[ "$(topics a2)" = A10-pay ]'
 	service_made card
@@ -125,7 +123,7 @@ EOF
 	kill9 a2
 	service deploy card A10 >/dev/null
 	run_status 124 service await card A10 '"states":["online"],"timeout_ms":1500'
-	assert_match "broker a2 is lost: start it again" "$stderr"
+	assert_match "service 'card' is deploying in A10: broker a2 is lost: start it" "$stderr"
 	broker_start a2
 	deployed card A10
 }
@@ -342,6 +340,25 @@ EOF
 	daemon_start names dfb-names --bind "$DFB_NAMES" --data "$BUS/names"
 	wait_for 'sgs stats'
 	deployed pay A10
+}
+
+@test "on the wrong directory it leaves alone what it does not know" {
+	service_made pay
+	service deploy pay A10 >/dev/null
+	deployed pay A10
+	kill9 sgs
+	daemon_start sgs dfb-sgs --bind "ipc://$BUS/sgs.sock" --data "$BUS/empty" --grace 0
+	wait_for 'grep -q "event=stray broker=a2 topic=A10-pay" "$BATS_TEST_TMPDIR/sgs.log"'
+	service_made card
+	service deploy card A10 >/dev/null
+	deployed card A10
+	assert_eq "A10-card A10-pay" "$(topics a1 | xargs)"
+	service_made pay
+	service deploy pay A10 >/dev/null
+	deployed pay A10
+	service undeploy pay A10 >/dev/null
+	deployed pay A10 offline
+	assert_eq A10-card "$(topics a1)"
 }
 
 @test "keys and distances are kept, with their versions" {

@@ -15,6 +15,7 @@ struct json_t *ctl_catalog(struct ctl *);
 /* A file ("-": stdin), checked, in the same form but as it is written: see dfb-service(7).  NULL:
  * reported, each error with the name of what is wrong. */
 struct json_t *ctl_catalog_read(struct ctl *, const char *file);
+struct json_t *ctl_catalog_check(struct ctl *, const char *name, const struct json_t *);
 
 /*
  * What must be done so that sgs has what the file has: a list of objects, to be done one after the

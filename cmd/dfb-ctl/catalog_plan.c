@@ -5,7 +5,6 @@
 
 #include "dfb-ctl/catalog.h"
 #include "dfb-ctl/ctl.h"
-#include "dfb-ctl/sgs.h"
 
 /* Add a step; args is taken. */
 static json_t *

@@ -262,11 +262,41 @@ check_distances(struct reader *r, json_t *all)
 /* ---- the file ---- */
 
 json_t *
-ctl_catalog_read(struct ctl *c, const char *file)
+ctl_catalog_check(struct ctl *c, const char *name, const json_t *j)
 {
 	static const char *const fields[] = { "services", "affinity", "distances", NULL };
-	struct reader r = { .c = c, .file = strcmp(file, "-") == 0 ? "stdin" : file };
+	json_t *copy, *all, *affinity, *distances;
+	struct reader r = { .c = c, .file = name };
+
+	if (!json_is_object(j)) {
+		bad(&r, "it must be a JSON object with services, affinity and distances");
+		return NULL;
+	}
+	copy = ctl_must(json_deep_copy(j));
+	affinity = json_object_get(copy, "affinity");
+	distances = json_object_get(copy, "distances");
+	only(&r, "the file", copy, fields);
+	all = ctl_must(json_pack("{s:o}", "services",
+	    services(&r, json_object_get(copy, "services"))));
+	check_affinity(&r, affinity);
+	check_distances(&r, distances);
+	json_object_set_new(all, "affinity", affinity != NULL ? json_incref(affinity) :
+	    json_object());
+	json_object_set_new(all, "distances", distances != NULL ? json_incref(distances) :
+	    json_object());
+	json_decref(copy);
+	if (r.failed) {
+		json_decref(all);
+		all = NULL;
+	}
+	return all;
+}
+
+json_t *
+ctl_catalog_read(struct ctl *c, const char *file)
+{
 	FILE *f = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
+	const char *name = f == stdin ? "stdin" : file;
 	json_error_t err;
 	json_t *j, *all = NULL;
 
@@ -275,28 +305,12 @@ ctl_catalog_read(struct ctl *c, const char *file)
 		c->status = DFB_IOERR;
 		return NULL;
 	}
-	j = json_loadf(f, JSON_REJECT_DUPLICATES, &err);
+	if ((j = json_loadf(f, JSON_REJECT_DUPLICATES, &err)) != NULL)
+		all = ctl_catalog_check(c, name, j);
+	else
+		ctl_fail(c, DFB_BADINPUT, "%s: line %d: %s", name, err.line, err.text);
 	if (f != stdin)
 		fclose(f);
-	if (j == NULL)
-		bad(&r, "line %d: %s", err.line, err.text);
-	else if (!json_is_object(j))
-		bad(&r, "it must be a JSON object with services, affinity and distances");
-	else {
-		only(&r, "the file", j, fields);
-		all = ctl_must(json_pack("{s:o}", "services",
-		    services(&r, json_object_get(j, "services"))));
-		check_affinity(&r, json_object_get(j, "affinity"));
-		check_distances(&r, json_object_get(j, "distances"));
-		json_object_set_new(all, "affinity", json_object_get(j, "affinity") != NULL ?
-		    json_incref(json_object_get(j, "affinity")) : json_object());
-		json_object_set_new(all, "distances", json_object_get(j, "distances") != NULL ?
-		    json_incref(json_object_get(j, "distances")) : json_object());
-	}
 	json_decref(j);
-	if (r.failed) {
-		json_decref(all);
-		all = NULL;
-	}
 	return all;
 }

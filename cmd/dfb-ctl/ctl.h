@@ -176,6 +176,9 @@ const char *ctl_state(uint8_t state);
 json_int_t ctl_int(const json_t *, const char *name);
 const char *ctl_str(const json_t *, const char *name);
 
+/* The state of a service in a region: "none" when it is not deployed there. */
+const char *ctl_deployment(const json_t *service, const char *region);
+
 /*
  * Fold per-broker objects into one for each value of `key` and `topic`: numbers are
  * added, those named in `max` (ended by NULL) are the greatest, "broker" becomes the list

@@ -14,10 +14,10 @@
 
 static const struct dfb_opt table[] = { CTL_OPTIONS };
 
-static const struct ctl_verb *const all[] = { ctl_service_verbs, ctl_affinity_verbs,
-	ctl_distance_verbs, ctl_topic_verbs, ctl_group_verbs,
+static const struct ctl_verb *const all[] = { ctl_topic_verbs, ctl_group_verbs,
 	ctl_timer_verbs, ctl_broker_verbs, ctl_gray_verbs, ctl_net_verbs, ctl_peek_verbs,
-	ctl_dlq_verbs, ctl_why_verbs, ctl_admin_verbs, NULL };
+	ctl_dlq_verbs, ctl_why_verbs, ctl_service_verbs, ctl_affinity_verbs,
+	ctl_distance_verbs, ctl_admin_verbs, NULL };
 
 void
 ctl_fail(struct ctl *c, enum dfb_status st, const char *fmt, ...)

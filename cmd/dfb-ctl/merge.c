@@ -18,6 +18,14 @@ ctl_str(const json_t *j, const char *name)
 	return s != NULL ? s : "";
 }
 
+const char *
+ctl_deployment(const json_t *service, const char *region)
+{
+	const json_t *d = json_object_get(json_object_get(service, "regions"), region);
+
+	return d != NULL ? ctl_str(d, "state") : "none";
+}
+
 static bool
 in(const char *name, const char *const *list)
 {

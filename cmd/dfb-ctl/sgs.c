@@ -134,14 +134,6 @@ ctl_sgs_done(struct ctl *c, json_t *j)
 
 /* ---- waiting ---- */
 
-const char *
-ctl_deployment(const json_t *service, const char *region)
-{
-	const json_t *d = json_object_get(json_object_get(service, "regions"), region);
-
-	return d != NULL ? ctl_str(d, "state") : "none";
-}
-
 /* Whether it is over: where it was to be, or rolled back. */
 static json_t *
 arrived(struct ctl *c, json_t *j, const char *region, const char *want)

@@ -46,7 +46,4 @@ void ctl_sgs_done(struct ctl *, struct json_t *);
 struct json_t *ctl_sgs_await(struct ctl *, const char *service, const char *region,
     const char *want);
 
-/* A place's state: "none" when the service has none there. */
-const char *ctl_deployment(const struct json_t *service, const char *region);
-
 #endif

@@ -108,7 +108,8 @@ load_row(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
 	if (klen < 2 || klen > sizeof name || k[0] < BOOK_SERVICE || k[0] > BOOK_DISTANCES)
 		return bad_row("rows");
 	memcpy(name, k + 1, klen - 1);
-	if (!json_is_object(row = json_loadb(val, vlen, 0, NULL))) {
+	row = json_loadb(val, vlen, 0, NULL);
+	if (!json_is_object(row)) { /* a macro, with its argument twice */
 		json_decref(row);
 		return bad_row("rows");
 	}

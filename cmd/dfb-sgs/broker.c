@@ -184,8 +184,13 @@ governed(struct broker *b, json_t *list)
 		const char *name = json_string_value(json_object_get(e, "topic"));
 		struct topic *t = name != NULL && dfb_word_kind(name) == DFB_WORD_TOPIC &&
 		    strlen(name) < DFB_TOPIC_MAX ? make(b, name) : NULL;
-		if (t != NULL)
-			t->governed = true;
+		if (t == NULL)
+			continue;
+		t->governed = true;
+		if (book_row(&b->g->book, BOOK_SERVICE, t->name + 4) == NULL)
+			log_event(DFB_LOG_WARN, "stray", "broker=%s topic=%s msg=%s", b->name,
+			    t->name, dfb_log_quote("a governed topic of no service that is known "
+			    "here: it is left alone"));
 	}
 	b->known = true;
 	b->why[0] = '\0';

@@ -191,7 +191,8 @@ look_at(struct sgs *g, const char *service)
 	uint64_t hash = 0;
 	struct broker *b;
 
-	if (dfb_word_kind(service) != DFB_WORD_SERVICE)
+	/* What the book has never heard of is not unwanted: it may be the wrong book. */
+	if (row == NULL)
 		return;
 	RB_FOREACH(b, brokers, &g->brokers) {
 		struct topic *t;
@@ -219,21 +220,14 @@ look_at(struct sgs *g, const char *service)
 	look_at_steps(g, service);
 }
 
-/* All that the book has, and all that brokers have and the book has not. */
 static void
 mark_each(struct sgs *g)
 {
 	const char *name;
 	json_t *row;
-	struct broker *b;
-	struct topic *t;
 
 	json_object_foreach(g->book.services, name, row)
 		govern_mark(g, name);
-	RB_FOREACH(b, brokers, &g->brokers)
-		RB_FOREACH(t, topics, &b->topics)
-			if (t->governed)
-				govern_mark_topic(g, t->name);
 }
 
 void

@@ -148,6 +148,11 @@ gsls_follow(struct sgs *g, struct dfb_session *s, const struct dfb_proto *m)
 	struct gsl *l = s->user;
 	bool full = m->follow.catalog != g->book.id || m->follow.version > g->book.version;
 
+	if (m->follow.catalog == g->book.id && m->follow.version > g->book.version)
+		log_event(DFB_LOG_WARN, "gsl-ahead", "name=%s version=%llu here=%llu msg=%s",
+		    dfb_log_quote(s->who), (unsigned long long)m->follow.version,
+		    (unsigned long long)g->book.version, dfb_log_quote("changes are missing "
+		    "here: was the directory restored from an old copy?"));
 	if (l == NULL) {
 		if ((l = calloc(1, sizeof *l)) == NULL) {
 			dfb_hub_refuse(&g->hub, s, m->req, DFB_OSERR, "out of memory");
