@@ -577,12 +577,13 @@ test_slow_watcher(void **state)
 {
 	struct peer slow, other;
 	uint64_t version = 5;
+	bool last[MANY] = { false };
 	int pushes = 0, done = 0;
 
 	(void)state;
 	fill();
 	enter_at(&other, gsl_at);
-	connect_to(&slow, gsl_at, 1);
+	connect_to(&slow, gsl_at, 20);
 	say(&slow, (struct dfb_proto){ .type = DFB_M_HELLO, .hello = {
 	    .proto = DFB_PROTO_VERSION, .role = dfb_str("client"), .who = dfb_str("slow") } });
 	expect(&slow, DFB_M_WELCOME);
@@ -603,11 +604,17 @@ test_slow_watcher(void **state)
 		expect(&sgs, DFB_M_FOLLOWED);
 	while (sgs.m.followed.version != version);
 	for (; done < MANY; pushes++) {
+		char name[16];
+		int i;
+
 		expect(&slow, DFB_M_LOCATED);
-		done += slow.m.located.version == version;
+		i = atoi(dfb_str_copy(slow.m.located.service, name, sizeof name) + 1);
+		if (slow.m.located.version == version && !last[i]) {
+			last[i] = true; /* it may come twice */
+			done++;
+		}
 	}
 	assert_in_range(pushes, MANY, CHANGES * MANY - 1);
-	assert_int_equal(next(&slow, 0), 0);
 	leave(&slow);
 	leave(&other);
 }
