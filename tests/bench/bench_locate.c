@@ -8,7 +8,8 @@
  *            of both alternate, and the ratio is the median of the turns'
  *   watch    until a change has reached 100 clients that watch, from CATALOG, in ms
  *   again    how long a gsl that was started anew takes until it is ready, from its disk
- * ZeroMQ as it is, without lib/net, on this side of both.
+ * ZeroMQ as it is, without lib/net, on this side of both.  Where threads wake up decides a good part of
+ * the ratio: "taskset -c 0 bench_locate ..." compares what both cost.
  */
 #include <err.h>
 #include <ftw.h>
