@@ -116,7 +116,7 @@ state() { # SERVICE REGION
 @test "deploy and undeploy wait, say for what, and go on after their time" {
 	service apply pay
 	service approve pay
-	run_status 75 service deploy --wait 1500ms pay C30
+	run_status 75 service deploy --wait 2500ms pay C30
 	assert_match 'no broker of region C30' "$stderr"
 	assert_match "it goes on: 'dfb-ctl service show pay'" "$stderr"
 	assert_eq 2 "$(grep -c 'no broker of region C30' <<<"$stderr")"
@@ -133,7 +133,7 @@ state() { # SERVICE REGION
 	members A10-pay g 1
 	printf '1\n2\n' | dfb-send A10-pay
 	wait_for 'dfb-ctl group show --json A10-pay g | jq -e ".lag == 1 and .member_count == 0"'
-	run_status 75 service undeploy --wait 1200ms pay A10
+	run_status 75 service undeploy --wait 2500ms pay A10
 	assert_match "1 messages are left at broker a1 for group g" "$stderr"
 	service show pay >shown
 	grep -Eq '^A10 +draining .* 1 +a1=closed +1 messages are left' shown
@@ -145,7 +145,7 @@ state() { # SERVICE REGION
 	dfb-ctl topic create --durability async A10-pay
 	service apply pay
 	service approve pay
-	run_status 75 service deploy --wait 1100ms pay A10
+	run_status 75 service deploy --wait 2100ms pay A10
 	assert_match 'not governed' "$stderr"
 	service undeploy --wait 0 pay A10
 	wait_for '[ $(state pay A10) = offline ]'
@@ -387,4 +387,19 @@ dfb-ctl service apply --durability commit --backoff 1s,90s --description 'it'\\'
 	check '{"services":[{"service":"ok"},{"service":"a","x":1},{"service":"b","y":1}]}' "'y' is no"
 	assert_match "'x' is no" "$stderr"
 	assert_eq '[]' "$(service list --json)"
+}
+
+@test "a deployment that is waited for goes on when sgs is started again" {
+	service apply pay
+	service approve pay
+	service deploy --wait 20s pay C30 2>err 3>&- &
+	local waiting=$!
+	wait_for 'grep -q "no broker of region C30" err'
+	kill9 sgs
+	daemon_start sgs dfb-sgs --bind "ipc://$BUS/sgs.sock" --data "$BUS/sgs" --grace 20ms
+	daemon_start c1 dfb-broker --name c1 --region C30 --bind "ipc://$BUS/c1.sock" \
+	    --data "$BUS/c1"
+	wait $waiting
+	assert_eq online "$(state pay C30)"
+	assert_eq 1 "$(service history --json pay | jq 'map(select(.what == "deployed")) | length')"
 }

@@ -105,6 +105,7 @@ run_page() {
 @test "examples of dfb-call(1)" { run_page dfb-call.1; }
 @test "examples of dfb-ctl(1)" { run_page dfb-ctl.1; }
 @test "examples of dfb-up(1)" { run_page dfb-up.1; }
+@test "examples of dfb-service(7)" { run_page dfb-service.7; }
 @test "examples of dfb-bench(1)" { run_page dfb-bench.1; }
 
 @test "the program of libdfb(3) compiles and runs" {

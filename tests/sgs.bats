@@ -216,7 +216,7 @@ EOF
 	deployed pay A10
 	echo 1 | dfb-send A10-pay
 	service undeploy pay A10 >/dev/null
-	wait_for '[[ "$(topics a1)" == */closed ]]'
+	wait_for '[[ "$(topics a1)$(topics a2)" == */closed ]]'
 	service deploy pay A10 >/dev/null
 	deployed pay A10
 	assert_eq A10-pay "$(topics a1)"

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "client/admin.h"
 #include "dfb-ctl/ctl.h"
 #include "wire/proto.h"
@@ -159,4 +160,15 @@ ctl_ask_all(struct ctl *c, const struct ctl_brokers *b, const char *verb,
 		json_decref(j);
 	}
 	return all;
+}
+
+void
+ctl_pause(struct ctl *c, uint64_t ms)
+{
+	uint64_t start = dfb_mono_ms(), past = 0;
+
+	while (past < ms) {
+		dfb_wait(c->dfb, (int)(ms - past));
+		past = dfb_mono_ms() - start;
+	}
 }

@@ -145,17 +145,6 @@ stats(struct ctl *c)
 /* ---- drain ---- */
 
 static void
-pause_ms(struct ctl *c, uint64_t ms)
-{
-	uint64_t start = dfb_mono_ns(), past = 0;
-
-	while (past < ms) {
-		dfb_wait(c->dfb, (int)(ms - past));
-		past = (dfb_mono_ns() - start) / 1000000;
-	}
-}
-
-static void
 progress(const char *name, json_int_t left, json_int_t calls)
 {
 	log_warnx("broker '%s': %" JSON_INTEGER_FORMAT " messages and %"
@@ -183,7 +172,7 @@ wait_drained(struct ctl *c, const struct ctl_broker *b, json_t *j)
 			    "goes on draining", b->name);
 			return NULL;
 		}
-		pause_ms(c, ASK_EVERY_MS);
+		ctl_pause(c, ASK_EVERY_MS);
 		if ((j = ctl_ask(c, b, "drain", NULL)) == NULL)
 			return NULL;
 	}

@@ -170,6 +170,9 @@ json_t *ctl_ask_all(struct ctl *, const struct ctl_brokers *, const char *verb,
 int ctl_bus_wait(const struct ctl *);
 const char *ctl_state(uint8_t state);
 
+/* So much time goes by; the client is served. */
+void ctl_pause(struct ctl *, uint64_t ms);
+
 /* ---- merge.c ---- */
 
 /* Fields of an answer; 0 and "" when absent. */

@@ -13,7 +13,8 @@
 #include "wire/proto.h"
 
 #define REQUEST_MAX 64
-#define LOOK_MS 1000 /* how often it is told what is waited for */
+#define LOOK_MS 2000 /* how often it is told what is waited for */
+#define RETRY_MS 100
 
 bool
 ctl_change_option(struct ctl *c, int letter)
@@ -157,6 +158,7 @@ ctl_sgs_await(struct ctl *c, const char *service, const char *region, const char
 	char said[512] = "";
 	enum dfb_status st = DFB_TIMEOUT;
 	const char *why = "";
+	bool away;
 	json_t *j;
 
 	while (past < c->await_ms) {
@@ -167,8 +169,10 @@ ctl_sgs_await(struct ctl *c, const char *service, const char *region, const char
 		    "timeout_ms", (json_int_t)turn), &st, &why);
 		if (j != NULL)
 			return arrived(c, j, region, want);
-		/* It says so itself, or it does not answer. */
-		if (st != DFB_TIMEOUT || dfb_mono_ms() - asked >= (uint64_t)c->timeout_ms) {
+		/* It says so itself, or it does not answer; one that is started again goes on. */
+		away = st == DFB_NOBODY;
+		if (!away && (st != DFB_TIMEOUT ||
+		    dfb_mono_ms() - asked >= (uint64_t)c->timeout_ms)) {
 			ctl_fail(c, st, "%s", why);
 			return NULL;
 		}
@@ -176,6 +180,8 @@ ctl_sgs_await(struct ctl *c, const char *service, const char *region, const char
 		if (strcmp(said, why) != 0 && past < c->await_ms)
 			log_warnx("%s", why);
 		snprintf(said, sizeof said, "%s", why);
+		if (away && past < c->await_ms)
+			ctl_pause(c, RETRY_MS);
 	}
 	ctl_fail(c, DFB_AGAIN, "%s; it goes on: 'dfb-ctl service show %s' says how far it is", said,
 	    service);

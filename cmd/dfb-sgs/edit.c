@@ -30,29 +30,13 @@ settings_durability(const json_t *settings)
 static int
 check_settings(struct edit *e, json_t *given)
 {
-	struct settings set;
-	json_t *known, *v;
-	const char *key;
-	int rc = 0;
-
 	if (!json_is_object(given))
 		return edit_refuse(e, DFB_BADINPUT, "'settings' must be an object");
-	settings_default(&set);
-	if ((known = settings_to_json(&set)) == NULL)
-		return edit_refuse(e, DFB_AGAIN, "out of memory");
-	json_object_del(known, "paused_ms");
-	json_object_del(known, "sends_paused_ms");
-	json_object_del(known, "governed");
-	json_object_del(known, "closed");
-	json_object_foreach(given, key, v)
-		if (rc == 0 && json_object_get(known, key) == NULL)
-			rc = edit_refuse(e, DFB_BADINPUT, "'%.64s' is no setting of a topic", key);
-	json_decref(known);
-	if (rc == 0 && settings_from_json(&set, given, e->why) == -1) {
+	if (settings_check(given, e->why) == -1) {
 		e->status = DFB_BADINPUT;
-		rc = -1;
+		return -1;
 	}
-	return rc;
+	return 0;
 }
 
 /* Topics that are there keep the durability that they were made with. */
