@@ -104,7 +104,8 @@ struct dfb;
 struct dfb_config {
 	const char *names;     /* comma list of name servers; NULL: $DFB_NAMES,
 	                          else ipc:///run/dfb/names.sock */
-	const char *region;    /* NULL: $DFB_REGION, else none */
+	const char *region;    /* from which services are near or far; NULL:
+	                          $DFB_REGION, else none */
 	const char *who;       /* what the broker's logs call this client;
 	                          NULL: the program's name */
 	uint64_t first_wait_ms; /* how long to look for a bus; 0: 5 s */
