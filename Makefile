@@ -175,6 +175,7 @@ $(foreach p,$(PROGS),$(eval $(call program,$p)))
 
 # What a test needs besides the library.
 $B/tests/test_names_registry: $(addprefix $B/obj/cmd/dfb-names/,registry.o rows.o)
+$B/tests/test_catalog: $(addprefix $B/obj/cmd/dfb-gsl/,catalog.o entry.o)
 $B/tests/test_filter: $B/obj/cmd/dfb-broker/filter.o
 $B/tests/test_timers: $(addprefix $B/obj/cmd/dfb-broker/,timer.o timer_read.o timer_row.o \
 	state.o)
@@ -216,6 +217,8 @@ $(FAULTY): $B/obj/tests/faults/hooks.o $(ARCHIVES)
 # A fuzzer is linked with libFuzzer by 'make fuzz', with a driver of ours for 'make check'.
 # What one needs besides the library.
 $B/fuzz_rows $B/tests/fuzz_rows: $B/obj/cmd/dfb-names/rows.o $(BROKER_OBJS)
+$B/fuzz_catalog $B/tests/fuzz_catalog: $(addprefix $B/obj/cmd/dfb-gsl/,catalog.o entry.o \
+	locate.o)
 $B/fuzz_broker $B/tests/fuzz_broker: $(BROKER_OBJS)
 $B/fuzz_text $B/tests/fuzz_text: $B/obj/cmd/dfb-recv/reason.o
 # Functions that a fuzzer has of its own.

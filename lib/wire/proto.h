@@ -46,6 +46,8 @@ enum dfb_durability { DFB_COMMIT = 0, DFB_ASYNC = 1, DFB_MEMORY = 2 };
 enum dfb_refuse_scope { DFB_REFUSE_STREAM = 0, DFB_REFUSE_MESSAGE = 1 };
 #define DFB_PUT_ATOMIC 1u
 #define DFB_PUT_ONCE 2u /* by their ids: what has one that was stored is not stored again */
+#define DFB_CATALOG_FULL 1u     /* begins a full copy */
+#define DFB_CATALOG_COMPLETE 2u /* all of a version is there */
 #define DFB_CALL_ONCE 1u /* the same for calls, which have the first one's answer */
 #define DFB_SUB_BROADCAST 1u
 #define DFB_SUB_STOP_AT_END 2u

@@ -1,31 +1,10 @@
 /* dfb-names as its peers see it: the program itself, spoken to in frames. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "peer.h"
 
-#include <cmocka.h>
-#include <errno.h>
-#include <ftw.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/buf.h"
-#include "net/sock.h"
-#include "wire/proto.h"
-
-#define PATIENCE_MS 20000
-
-static char dir[] = "/tmp/dfb-test-names.XXXXXX", endpoint[128];
-static struct dfb_net *net;
+static char endpoint[128];
 static pid_t server;
 
 /* ---- the server ---- */
@@ -33,64 +12,18 @@ static pid_t server;
 static void
 start(void)
 {
-	const char *b = getenv("B");
-	char prog[512], data[128], text[16];
-	int ready[2];
+	char data[128];
 
-	snprintf(prog, sizeof prog, "%s/bin/dfb-names", b != NULL ? b : "build");
 	snprintf(data, sizeof data, "%s/data", dir);
 	snprintf(endpoint, sizeof endpoint, "ipc://%s/names.sock", dir);
-	assert_int_equal(pipe(ready), 0);
-	assert_true((server = fork()) != -1);
-	if (server == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (dup2(ready[1], 9) == -1)
-			_exit(99);
-		close_range(10, ~0u, 0);
-		execl(prog, prog, "-q", "--data", data, "--bind", endpoint, "--ready-fd",
-		    "9", (char *)NULL);
-		_exit(99);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], text, sizeof text), 6);
-	assert_memory_equal(text, "ready\n", 6);
-	close(ready[0]);
+	server = program("dfb-names", (const char *const[]){ "--data", data, "--bind",
+	    endpoint, NULL });
 }
 
 static int
 stop(int signo)
 {
-	int w;
-
-	kill(server, signo);
-	assert_int_equal(waitpid(server, &w, 0), server);
-	return w;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
-group_setup(void **state)
-{
-	(void)state;
-	net = dfb_net_new();
-	return net != NULL && mkdtemp(dir) != NULL ? 0 : -1;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	dfb_net_free(net);
-	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	return 0;
+	return program_end(server, signo);
 }
 
 static int
@@ -104,90 +37,17 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	char data[128];
 	int w = stop(SIGTERM);
 
 	(void)state;
-	snprintf(data, sizeof data, "%s/data", dir);
-	nftw(data, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_dir("data");
 	return WIFEXITED(w) && WEXITSTATUS(w) == 0 ? 0 : -1;
-}
-
-/* ---- a peer ---- */
-
-struct peer {
-	struct dfb_sock *sock;
-	struct dfb_frame frame;
-	bool held;
-	struct dfb_proto m; /* the last received */
-	uint32_t req;
-};
-
-static void
-send_frame(struct peer *p, const void *data, size_t len)
-{
-	assert_int_equal(dfb_sock_send(p->sock, NULL, data, len), 0);
-}
-
-static void
-say(struct peer *p, struct dfb_proto m)
-{
-	struct dfb_buf buf = { 0 };
-
-	m.req = ++p->req;
-	assert_int_equal(dfb_proto_encode(&m, &buf), 0);
-	send_frame(p, buf.data, buf.len);
-	dfb_buf_release(&buf);
-}
-
-/* The next frame's type; 0: none came. */
-static int
-next(struct peer *p, int timeout_ms)
-{
-	const char *why;
-	int rc;
-
-	if (p->held)
-		dfb_frame_release(&p->frame);
-	p->held = false;
-	while ((rc = dfb_sock_recv(p->sock, &p->frame)) == 0) {
-		struct pollfd fd = { .fd = dfb_sock_fd(p->sock), .events = POLLIN };
-
-		if (dfb_sock_readable(p->sock))
-			continue;
-		if (poll(&fd, 1, timeout_ms) == 0)
-			return 0;
-	}
-	assert_int_equal(rc, 1);
-	p->held = true;
-	assert_int_equal(dfb_proto_decode(p->frame.data, p->frame.len, &p->m, &why), 0);
-	return p->m.type;
-}
-
-static void
-expect(struct peer *p, int type)
-{
-	int got = next(p, PATIENCE_MS);
-
-	assert_string_equal(got != 0 ? dfb_proto_name((uint16_t)got) : "nothing",
-	    dfb_proto_name((uint16_t)type));
-}
-
-static void
-expect_error(struct peer *p, int status)
-{
-	expect(p, DFB_M_ERROR);
-	assert_int_equal(p->m.status, status);
-	assert_true(p->m.error.reason.len > 0);
 }
 
 static void
 connect_raw(struct peer *p, int queue)
 {
-	struct dfb_sock_config cf = { .max_frame = DFB_FRAME_MAX, .queue = queue };
-
-	*p = (struct peer){ .sock = dfb_sock_connect(net, &cf, endpoint) };
-	assert_non_null(p->sock);
+	connect_to(p, endpoint, queue);
 }
 
 static void
@@ -200,17 +60,7 @@ hello(struct peer *p, int proto)
 static void
 enter(struct peer *p)
 {
-	connect_raw(p, 1000);
-	hello(p, 1);
-	expect(p, DFB_M_WELCOME);
-}
-
-static void
-leave(struct peer *p)
-{
-	if (p->held)
-		dfb_frame_release(&p->frame);
-	dfb_sock_close(p->sock, 1000);
+	enter_at(p, endpoint);
 }
 
 /* Nothing came, and nothing that was under way before a full round trip. */
@@ -592,28 +442,6 @@ test_listing(void **state)
 	assert_int_equal(dfb_daemon_next(&c.m.listing.daemons, &d), 0);
 	leave(&b);
 	leave(&c);
-}
-
-static void
-admin(struct peer *p, const char *verb, const char *args)
-{
-	say(p, (struct dfb_proto){ .type = DFB_M_ADMIN, .admin = { .verb = dfb_str(verb),
-	    .args = { (const uint8_t *)args, strlen(args) } } });
-}
-
-static bool
-json_has(const struct peer *p, const char *part)
-{
-	struct dfb_blob json = p->m.result.json;
-
-	return memmem(json.p, json.len, part, strlen(part)) != NULL;
-}
-
-static void
-expect_json(struct peer *p, const char *part)
-{
-	expect(p, DFB_M_RESULT);
-	assert_true(json_has(p, part));
 }
 
 static void
