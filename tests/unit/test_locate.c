@@ -501,6 +501,55 @@ errors_are_no_answer(void **state)
 	assert_stored(&bus.b1, "a");
 }
 
+static bool
+not_yet(struct fake *f, const struct dfb_proto *m)
+{
+	if (m->type != DFB_M_LOCATE)
+		return false;
+	fake_say(f, &(struct dfb_proto){ .type = DFB_M_ERROR, .req = m->req,
+	    .status = DFB_AGAIN, .error.reason = dfb_str("no catalogue yet") });
+	return true;
+}
+
+/* One that has no catalogue costs nobody time, and is asked again. */
+static void
+one_cannot_tell_yet(void **state)
+{
+	uint64_t begin = dfb_test_ms();
+
+	(void)state;
+	enroll(&g1, "A10");
+	enroll(&g2, "B20");
+	g1.script = not_yet;
+	place("B20", 0, 100);
+	open_producer();
+	sent(NULL, "a");
+	assert_stored(&bus.b2, "a");
+	assert_true(dfb_test_ms() - begin < 900);
+}
+
+static void
+none_can_tell_yet(void **state)
+{
+	uint64_t begin = dfb_test_ms();
+
+	(void)state;
+	enroll(&g1, "A10");
+	enroll(&g2, "B20");
+	g1.script = g2.script = not_yet;
+	place("B20", 0, 100);
+	open_producer();
+	sent(NULL, "a");
+	assert_stored(&bus.b1, "a");
+	assert_true(dfb_test_ms() - begin < 900);
+	g1.script = g2.script = gsl;
+	WAIT_UNTIL(bus.client, fake_count(&g1, "LOCATE") + fake_count(&g2, "LOCATE") == 3);
+	push(fake_count(&g1, "LOCATE") == 2 ? &g1 : &g2);
+	sent(NULL, "b");
+	assert_stored(&bus.b2, "b");
+	assert_string_equal(bus.notice, "");
+}
+
 /* ---- changes ---- */
 
 static void
@@ -809,6 +858,8 @@ main(void)
 		FAKE_TWICE(one_that_is_behind_is_not_believed),
 		FAKE_TWICE(malformed_answers),
 		FAKE_TWICE(errors_are_no_answer),
+		FAKE_TWICE(one_cannot_tell_yet),
+		FAKE_TWICE(none_can_tell_yet),
 		FAKE_TWICE(all_move),
 		FAKE_TWICE(keys_wait_for_confirmation),
 		FAKE_TWICE(keys_wait_when_the_order_changes),
