@@ -70,8 +70,7 @@ ended(struct gsl *g)
 	if (f->heard)
 		remember(g);
 	unstage(f);
-	f->up = f->heard = false;
-	f->told = 0;
+	f->up = f->heard = f->owes = false;
 	dfb_loop_timer_stop(g->loop, &f->beat);
 	dfb_loop_timer_stop(g->loop, &f->patience);
 	dfb_loop_timer_stop(g->loop, &f->remember);
@@ -149,7 +148,7 @@ complete(struct gsl *g, const struct dfb_m_catalog *m)
 	new |= g->catalog.version != m->version || !f->heard;
 	g->catalog.id = m->catalog;
 	g->catalog.version = m->version;
-	f->heard = true;
+	f->heard = f->owes = true;
 	f->anew = false;
 	unstage(f);
 	if (new)
@@ -285,7 +284,7 @@ told(struct gsl *g)
 
 	if (dfb_conn_send(f->conn, &(struct dfb_proto){ .type = DFB_M_FOLLOWED,
 	    .followed = { .version = g->catalog.version } }) == 0)
-		f->told = g->catalog.version;
+		f->owes = false;
 	dfb_loop_timer_stop(g->loop, &f->patience);
 }
 
@@ -305,7 +304,7 @@ follow_tell(struct gsl *g)
 {
 	struct follow *f = &g->follow;
 
-	if (!f->heard || f->told == g->catalog.version)
+	if (!f->owes)
 		return;
 	if (g->hub.watches.nstale == 0)
 		told(g);

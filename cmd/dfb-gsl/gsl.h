@@ -29,7 +29,7 @@ struct follow {
 	bool full, anew;             /* a full copy comes; one is to be asked for */
 	struct entry_list staged;    /* of a CATALOG that is not complete */
 	struct dfb_buf raw;          /* the same, as it came */
-	uint64_t told;               /* FOLLOWED, in this session */
+	bool owes;                   /* FOLLOWED */
 	struct dfb_timer beat, patience, remember;
 };
 

@@ -83,19 +83,6 @@ places(struct gsl *g, const struct entry *e, uint32_t region, char reason[256])
 	return (long)n;
 }
 
-/* Whether sgs has placed it anywhere.  Until then its topics, if it has any, are found as those of
- * a service that is in no catalogue: an application alone takes nobody's service away. */
-static bool
-is_placed(const struct entry *e)
-{
-	if (e->retired)
-		return false;
-	for (size_t i = 0; i < e->n; i++)
-		if (e->deployments[i].state != CATALOG_DEPLOYING)
-			return true;
-	return false;
-}
-
 /* Put the places in the order for a key, each in a tier of its own. */
 static int
 for_key(struct gsl *g, struct dfb_blob key, struct dfb_m_located *out)
@@ -134,15 +121,13 @@ locate_answer(struct gsl *g, const char *service, uint32_t region, struct dfb_bl
 	*reason = '\0';
 	if (e == NULL)
 		snprintf(reason, 256, "the catalogue has no service '%s'", service);
-	else if (!is_placed(e))
-		snprintf(reason, 256, "service '%s' is %s, and online nowhere", service,
+	else if (e->retired || e->n == 0) /* its topics, if it has any, are not governed */
+		snprintf(reason, 256, "service '%s' is %s, and deployed nowhere", service,
 		    e->state);
 	else {
 		out->known = 1;
 		if ((n = places(g, e, region, reason)) == -1)
 			return -1;
-		if (n == 0 && *reason == '\0')
-			snprintf(reason, 256, "it is deployed nowhere");
 		out->places = (struct dfb_blob){ g->places.data, g->places.len };
 		if (n > 0 && (keys = catalog_keys(&g->catalog, e->name)) != NULL)
 			out->rules = (struct dfb_blob){ keys->rules, keys->n };

@@ -22,6 +22,7 @@ sgs_listen(const char *name)
 	snprintf(sgs_at, sizeof sgs_at, "ipc://%s/%s", dir, name);
 	sgs = (struct peer){ .sock = dfb_sock_listen(net, &cf), .to = &who };
 	assert_non_null(sgs.sock);
+	open_peers++;
 	assert_int_equal(dfb_sock_bind(sgs.sock, sgs_at, actual, sizeof actual), 0);
 }
 
@@ -249,13 +250,13 @@ test_states(void **state)
 	expect_followed(6);
 	ask(&p, "new", "A10", 0, "");
 	expect_places(&p, false, "new", "");
-	expect_reason(&p, 0, "service 'new' is approved, and online nowhere");
+	expect_reason(&p, 1, "A10 deploying");
 	ask(&p, "applied", "A10", 0, "");
 	expect_places(&p, false, "applied", "");
-	expect_reason(&p, 0, "service 'applied' is applied, and online nowhere");
+	expect_reason(&p, 0, "service 'applied' is applied, and deployed nowhere");
 	ask(&p, "retired", "A10", 0, "");
 	expect_places(&p, false, "retired", "");
-	expect_reason(&p, 0, "service 'retired' is retired, and online nowhere");
+	expect_reason(&p, 0, "service 'retired' is retired, and deployed nowhere");
 	ask(&p, "gone", "A10", 0, "");
 	expect_places(&p, false, "gone", "");
 	expect_reason(&p, 1, "A10 offline, B20 draining, C30 elsewhere");
@@ -416,6 +417,7 @@ test_whole(void **state)
 	sgs_expect_follow(0, 0);
 	catalog(8, 2, DFB_CATALOG_FULL | DFB_CATALOG_COMPLETE);
 	expect_places(&p, true, "one", "");
+	expect_followed(2);
 	catalog(8, 1, DFB_CATALOG_COMPLETE);
 	sgs.m.type = DFB_M_HELLO;
 	sgs_expect_follow(0, 0);
