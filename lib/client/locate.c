@@ -15,7 +15,8 @@
 #include "wire/place.h"
 #include "wire/proto.h"
 
-/* How long a gsl may take to answer before the next one is asked. */
+/* How long a gsl may take to answer before the next one is asked; and when all are asked again
+ * that cannot tell yet. */
 #define ANSWER_MS 1000
 /* Pause before the first one is tried again after all have failed. */
 #define ROUND_MS 100
@@ -33,6 +34,7 @@ struct dfb_gsl {
 	unsigned failures;      /* in a row */
 	bool welcomed, lost;
 	bool idle;              /* nobody needs it: the timer ends it */
+	bool not_yet;           /* it cannot tell: the timer has it asked again */
 	uint32_t last_req;
 	struct dfb_timer timer; /* answers overdue, a pause is over, or nobody needed it */
 };
@@ -177,14 +179,37 @@ wait_for_answer(struct dfb_gsl *g)
 }
 
 static void
+locate_all(struct dfb_gsl *g)
+{
+	struct dfb_dest *t;
+
+	g->not_yet = false;
+	EACH_LOCATED(t, g->dfb)
+		locate(g, t);
+	wait_for_answer(g);
+}
+
+static void
 on_up(void *arg)
 {
 	struct dfb_gsl *g = arg;
-	struct dfb_dest *t;
 
 	g->welcomed = false;
-	EACH_LOCATED(t, g->dfb)
-		locate(g, t);
+	locate_all(g);
+}
+
+/* It has no catalogue, say.  If no other has one, it is asked again. */
+static void
+not_yet(struct dfb_gsl *g)
+{
+	if (g->not_yet)
+		return; /* said for another service */
+	if (g->failures + 1 < count(g)) {
+		rotate(g);
+		return;
+	}
+	settle_all(g->dfb);
+	g->not_yet = true;
 	wait_for_answer(g);
 }
 
@@ -237,6 +262,7 @@ located(struct dfb_gsl *g, struct dfb_dest *t, const struct dfb_m_located *m)
 		t->settled = true;
 		dfb_dest_notify(t);
 	}
+	g->failures = 0;
 	settle(t);
 }
 
@@ -252,8 +278,10 @@ on_answer(struct dfb_gsl *g, const struct dfb_proto *m)
 			break;
 	if (t == NULL) /* nobody asks any more */
 		return;
-	if (m->type == DFB_M_ERROR && m->status == DFB_AGAIN)
-		return; /* as if it had not answered */
+	if (m->type == DFB_M_ERROR && m->status == DFB_AGAIN) {
+		not_yet(g);
+		return;
+	}
 	if (m->type == DFB_M_ERROR || m->req == t->locate_req)
 		t->locate_req = 0;
 	if (m->type == DFB_M_ERROR)
@@ -270,7 +298,6 @@ on_frame(void *arg, const struct dfb_proto *m)
 	switch (m->type) {
 	case DFB_M_WELCOME:
 		g->welcomed = true;
-		g->failures = 0;
 		if (g->lost)
 			dfb_notice(g->dfb, "gsl %s answers", g->name);
 		g->lost = false;
@@ -288,7 +315,7 @@ start(struct dfb_gsl *g)
 	struct dfb *d = g->dfb;
 	const struct dfb_route *r = nth(g, g->next % count(g));
 
-	g->welcomed = false;
+	g->welcomed = g->not_yet = false;
 	snprintf(g->name, sizeof g->name, "%s", r->broker);
 	g->conn = dfb_conn_new(&(struct dfb_conn_config){
 	    .net = d->net, .loop = d->loop, .endpoint = r->endpoint, .role = "client",
@@ -322,7 +349,10 @@ on_timer(struct dfb_timer *t, void *arg)
 		stop(g);
 	else if (g->conn == NULL)
 		start(g);
-	else if (!g->welcomed || is_waiting(g->dfb)) {
+	else if (g->not_yet && dfb_conn_is_up(g->conn)) {
+		g->failures = 0;
+		locate_all(g);
+	} else if (!g->welcomed || is_waiting(g->dfb)) {
 		if (count(g) == 1)
 			dfb_conn_drop(g->conn, "no answer", 0);
 		if (g->conn != NULL)

@@ -119,7 +119,7 @@ fake_usual(struct fake *f, const struct dfb_proto *m)
 		    (struct dfb_blob){ f->routes.data, f->routes.len };
 		break;
 	case DFB_M_PRODUCE:
-		if (f->next < m->produce.next)
+		if (f->next < m->produce.next || m->produce.epoch == 1) /* a new producer */
 			f->next = m->produce.next;
 		a.type = DFB_M_PRODUCING;
 		a.producing = (struct dfb_m_producing){ .stream = m->produce.stream,
