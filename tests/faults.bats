@@ -57,7 +57,7 @@ disk() {
 
 @test "the checker sees a loss: writes to the log that only pretend" {
 	export BIN=$B/bin FAULTY
-	line=$(DFB_FAULT=write:350+:lie "$BATS_TEST_DIRNAME/faults/life" life "$S/l") && fail "$line"
+	line=$(DFB_FAULT=write:150+:lie "$BATS_TEST_DIRNAME/faults/life" life "$S/l") && fail "$line"
 	assert_match BAD "$line"
 }
 
