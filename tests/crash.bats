@@ -58,7 +58,7 @@ lie() {
 
 @test "a broker that confirms before the flush is found" {
 	cd "$BATS_TEST_TMPDIR"
-	lie flush missing gap reused
+	lie flush missing gap reused redelivered
 }
 
 @test "a broker that forgets its senders is found" {
