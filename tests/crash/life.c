@@ -1,9 +1,10 @@
 /*
- * life -s SEED -n ROUNDS -d DIR -b BIN [-B BROKER] [-4]: the life of one bus in DIR, of some
+ * life -s SEED -n ROUNDS -d DIR -b BIN [-B BROKER] [-a AIM] [-4]: the life of one bus in DIR, of some
  * rounds.  In each, clients send, receive and call while daemons and clients are killed
  * at moments that the seed says; then all is drained, and the checker reads the ledgers of all
  * rounds so far.  BIN has the dfb programs, BROKER is another dfb-broker; the harness's own
- * programs are beside this one.  -4: it has four brokers in any case.  Prints a line, and ends with status 0, or 1.
+ * programs are beside this one.  AIM: only "brokers" are struck, or only "takers".  -4: it has four brokers in
+ * any case.  Prints a line, and ends with status 0, or 1.
  */
 #include <errno.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include "bus.h"
 
 static unsigned round_number, rounds, kills, broker_kills, names_kills;
+static enum aim aim;
 static uint64_t back_at[PROCS], again_us[PROCS]; /* those who are away */
 
 _Noreturn void
@@ -198,18 +200,19 @@ options(int argc, char **argv)
 	const char *dir = NULL;
 	int c;
 
-	while ((c = getopt(argc, argv, "s:n:d:b:B:4")) != -1)
+	while ((c = getopt(argc, argv, "s:n:d:b:B:a:4")) != -1)
 		switch (c) {
 		case 's': bus.seed = strtoull(optarg, NULL, 10); break;
 		case 'n': rounds = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'd': dir = optarg; break;
 		case 'b': bus.bin = optarg; break;
 		case 'B': bus.other_broker = optarg; break;
+		case 'a': aim = strcmp(optarg, "brokers") == 0 ? BROKERS_ONLY : TAKERS; break;
 		case '4': bus.many = true; break;
 		default: exit(64);
 		}
 	if (dir == NULL || bus.bin[0] != '/')
-		die("usage: life -s SEED -n ROUNDS -d DIR -b BIN [-B BROKER] [-4]");
+		die("usage: life -s SEED -n ROUNDS -d DIR -b BIN [-B BROKER] [-a AIM] [-4]");
 	if (readlink("/proc/self/exe", bus.here, sizeof bus.here - 1) == -1 || chdir(dir) == -1)
 		die("cannot use '%s': %s", dir, strerror(errno));
 	*strrchr(bus.here, '/') = '\0';
@@ -230,7 +233,7 @@ main(int argc, char **argv)
 	ledger_line("D %llu", (unsigned long long)bus.seed);
 	bus_setup(&r);
 	for (round_number = 1; round_number <= rounds; round_number++) {
-		plan_make(&plan, &r, bus.many);
+		plan_make(&plan, &r, bus.many, aim);
 		play(&plan);
 	}
 	round_number = rounds;

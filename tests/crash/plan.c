@@ -40,10 +40,12 @@ by_time(const void *a, const void *b)
 }
 
 void
-plan_make(struct plan *p, struct rng *r, bool many)
+plan_make(struct plan *p, struct rng *r, bool many, enum aim aim)
 {
 	unsigned mode = (unsigned)rng_below(r, 6);
 
+	if (aim != ANY)
+		mode = aim == BROKERS_ONLY ? 0 : 2;
 	*p = (struct plan){ .n = 2 + (unsigned)rng_below(r, EVENTS_MAX - 1),
 		.length_us = 250000 + rng_below(r, 300000), .restart = rng_below(r, 4) == 0 };
 	p->last = (enum rule)rng_below(r, RULES);

@@ -37,7 +37,10 @@ struct plan {
 	enum rule last;         /* the rule then */
 };
 
+/* Who is struck: those of a round's choice, or always brokers, or always those who take. */
+enum aim { ANY, BROKERS_ONLY, TAKERS };
+
 /* many: four brokers. */
-void plan_make(struct plan *, struct rng *, bool many);
+void plan_make(struct plan *, struct rng *, bool many, enum aim);
 
 #endif
