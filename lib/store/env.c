@@ -66,6 +66,10 @@ dfb_store_fail(struct dfb_store *s, int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	complain(s, err, fmt, ap);
 	va_end(ap);
+	/* Nothing may write any more: closing in order would store a checkpoint, and recovery
+	 * begin after what could not be written. */
+	if (s->env != NULL)
+		(void)s->env->set_flags(s->env, DB_PANIC_ENVIRONMENT, 1);
 	return -1;
 }
 

@@ -6,6 +6,10 @@
  * DB's shared library looks pwrite and pread up by name, so ours are found first, as in
  * checksum.c; for the rest it has hooks.
  *
+ * A gathered write that fails takes pages with it that Berkeley DB believes to be written.  From
+ * then on nothing is written or flushed any more, by anybody: a checkpoint that knew nothing of
+ * it would have recovery begin behind them.
+ *
  * A write that a kill tears ends between two pages, as the buffer begins at one: each page is
  * old or new, as without this.
  */
@@ -30,7 +34,7 @@ static struct {
 	dev_t dev;
 	ino_t ino;
 	off_t at;
-	int broken;          /* errno of a write that failed: its pages are lost */
+	atomic_int broken;   /* errno of a write that failed: its pages are lost */
 	uint8_t *bytes;      /* RUN, made when first needed */
 } run = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
@@ -126,7 +130,7 @@ pwrite(int fd, const void *p, size_t n, off_t at)
 
 	if (gathering)
 		rc = add(fd, p, n, at);
-	if (rc == 0 && run.len != 0)
+	if (rc == 0 && (run.len != 0 || run.broken != 0))
 		rc = give_way(fd, n, at);
 	return rc == 1 ? (ssize_t)n : rc == -1 ? -1 : pwrite64(fd, p, n, at);
 }
@@ -143,7 +147,7 @@ pread(int fd, void *p, size_t n, off_t at)
 static int
 fsync_hook(int fd)
 {
-	if (run.len != 0 && flush_locked() == -1)
+	if ((run.len != 0 || run.broken != 0) && flush_locked() == -1)
 		return errno;
 	while (fdatasync(fd) == -1)
 		if (errno != EINTR)

@@ -12,6 +12,7 @@
 static int
 discard(struct dfb_store *s)
 {
+	DB_ENV *env = s->env;
 	int e, ret;
 
 	dfb_store_segments_close(s);
@@ -20,7 +21,8 @@ discard(struct dfb_store *s)
 		    (e = s->tables[i]->close(s->tables[i], 0)) != 0)
 			dfb_store_fail(s, e, "close a table");
 	free(s->tables);
-	if (s->env != NULL && (e = s->env->close(s->env, 0)) != 0)
+	s->env = NULL; /* gone, however that ends */
+	if (env != NULL && (e = env->close(env, 0)) != 0)
 		dfb_store_fail(s, e, "close the environment");
 	ret = dfb_store_ok(s) ? 0 : -1;
 	dfb_store_dir_close(s);
