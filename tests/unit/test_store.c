@@ -474,6 +474,7 @@ a_store_that_failed_stays_failed(void **state)
 
 	(void)state;
 	store_block(s, 1, 0, 1, 100, 1, 0);
+	assert_int_equal(dfb_store_flush(s), 0);
 	dfb_batch_put(b, 2, "k", 1, "v", 1); /* there is no table 2 */
 	assert_int_equal(dfb_store_commit(s, b, true), -1);
 	dfb_batch_clear(b);

@@ -280,6 +280,7 @@ the_current_segment_cannot_be_dropped(void **state)
 	struct dfb_store *s = three_segments();
 
 	(void)state;
+	assert_int_equal(dfb_store_flush(s), 0);
 	assert_int_equal(dfb_store_segment_drop(s, 3), -1);
 	dfb_store_close(s);
 	s = open_with(100000);
