@@ -43,8 +43,8 @@ lie() {
 	# A client may see the lie before the checker does: then that bus ends, and another is tried.
 	for try in 1 2 3; do
 		rc=0
-		nice "$CRASH" --rounds 60 --life 12 --first --strike "$aim" --broker "$B/crash/lying-broker" >out ||
-		    rc=$?
+		nice "$CRASH" --rounds 60 --life 12 --first --strike "$aim" \
+		    --broker "$B/crash/lying-broker" >out || rc=$?
 		cat out
 		assert_eq 1 $rc
 		! grep -q ': the checker found' out || break

@@ -7,8 +7,8 @@
  * checksum.c; for the rest it has hooks.
  *
  * A gathered write that fails takes pages with it that Berkeley DB believes to be written.  From
- * then on nothing is written or flushed any more, by anybody: a checkpoint that knew nothing of
- * it would have recovery begin behind them.
+ * then on nothing is read, written or flushed any more, by anybody: a checkpoint that knew nothing
+ * of it would have recovery begin behind them.
  *
  * A write that a kill tears ends between two pages, as the buffer begins at one: each page is
  * old or new, as without this.
@@ -68,6 +68,13 @@ flush_locked(void)
 	rc = flush();
 	pthread_mutex_unlock(&run.mutex);
 	return rc;
+}
+
+/* Whether others have to look here before they write, read or flush. */
+static bool
+is_busy(void)
+{
+	return run.len != 0 || run.broken != 0;
 }
 
 /* What waits is written before somebody else writes or reads there. */
@@ -130,7 +137,7 @@ pwrite(int fd, const void *p, size_t n, off_t at)
 
 	if (gathering)
 		rc = add(fd, p, n, at);
-	if (rc == 0 && (run.len != 0 || run.broken != 0))
+	if (rc == 0 && is_busy())
 		rc = give_way(fd, n, at);
 	return rc == 1 ? (ssize_t)n : rc == -1 ? -1 : pwrite64(fd, p, n, at);
 }
@@ -138,7 +145,7 @@ pwrite(int fd, const void *p, size_t n, off_t at)
 ssize_t
 pread(int fd, void *p, size_t n, off_t at)
 {
-	if (run.len != 0 && give_way(fd, n, at) == -1)
+	if (is_busy() && give_way(fd, n, at) == -1)
 		return -1;
 	return pread64(fd, p, n, at);
 }
@@ -147,7 +154,7 @@ pread(int fd, void *p, size_t n, off_t at)
 static int
 fsync_hook(int fd)
 {
-	if ((run.len != 0 || run.broken != 0) && flush_locked() == -1)
+	if (is_busy() && flush_locked() == -1)
 		return errno;
 	while (fdatasync(fd) == -1)
 		if (errno != EINTR)

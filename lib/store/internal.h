@@ -137,7 +137,7 @@ struct dfb_store {
 };
 
 /* Log "store 'DIR': cannot WHAT: why" and the remedy where one is known; the store is
- * unusable then.  Always -1. */
+ * unusable then, and writes nothing any more, not when it is closed either.  Always -1. */
 int dfb_store_fail(struct dfb_store *, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -206,7 +206,7 @@ void dfb_spare_write(struct spare *, size_t bytes);
 int dfb_gather_hooks(void);
 
 /* Pages that this thread writes in between are written together.  0, or -1 with errno: some
- * are lost, and so the store is. */
+ * are lost, so from then on no read, write or flush of this process works. */
 void dfb_gather_begin(void);
 int dfb_gather_end(void);
 

@@ -1,10 +1,10 @@
 /*
- * life -s SEED -n ROUNDS -d DIR -b BIN [-B BROKER] [-a AIM] [-4]: the life of one bus in DIR, of some
- * rounds.  In each, clients send, receive and call while daemons and clients are killed
+ * life -s SEED -n ROUNDS -d DIR -b BIN [-B BROKER] [-a AIM] [-4]: the life of one bus in DIR,
+ * of some rounds.  In each, clients send, receive and call while daemons and clients are killed
  * at moments that the seed says; then all is drained, and the checker reads the ledgers of all
  * rounds so far.  BIN has the dfb programs, BROKER is another dfb-broker; the harness's own
- * programs are beside this one.  AIM: only "brokers" are struck, or only "takers".  -4: it has four brokers in
- * any case.  Prints a line, and ends with status 0, or 1.
+ * programs are beside this one.  AIM: only "brokers" are struck, or only "takers".  -4: it has
+ * four brokers in any case.  Prints a line, and ends with status 0, or 1.
  */
 #include <errno.h>
 #include <signal.h>
@@ -194,6 +194,16 @@ play(const struct plan *p)
 	check_ledgers();
 }
 
+static enum aim
+aim_named(const char *name)
+{
+	if (strcmp(name, "brokers") == 0)
+		return BROKERS_ONLY;
+	if (strcmp(name, "takers") == 0)
+		return TAKERS;
+	die("-a takes brokers or takers, not '%s'", name);
+}
+
 static void
 options(int argc, char **argv)
 {
@@ -207,7 +217,7 @@ options(int argc, char **argv)
 		case 'd': dir = optarg; break;
 		case 'b': bus.bin = optarg; break;
 		case 'B': bus.other_broker = optarg; break;
-		case 'a': aim = strcmp(optarg, "brokers") == 0 ? BROKERS_ONLY : TAKERS; break;
+		case 'a': aim = aim_named(optarg); break;
 		case '4': bus.many = true; break;
 		default: exit(64);
 		}

@@ -147,6 +147,11 @@ a_failure_is_told_for_good(void **state)
 	assert_int_equal(pwrite(fd, page, PAGE, 0), -1);
 	assert_int_equal(dfb_gather_end(), -1);
 	assert_int_equal(errno, EBADF);
+	/* Not for the keeper alone, and not only there. */
+	assert_int_equal(pwrite(other, page, PAGE, 5 * PAGE), -1);
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(pread(other, page, PAGE, 5 * PAGE), -1);
+	assert_int_equal(errno, EBADF);
 }
 
 int
