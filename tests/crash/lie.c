@@ -1,12 +1,12 @@
 /*
  * A broker that does not keep its word, to show that the checker notices: the broker's
- * objects, linked with these in the place of their functions (--wrap).  DFB_LIE says
- * how.  "confirm": messages are confirmed when taken, and committed later; "flush": it
- * takes the log as flushed that is not; "resend": it does not remember senders; "ack": it
- * does not remember how far groups are; "clean": after a crash it believes in an orderly
- * stop; "fences": a new queue is delivered before the old ones of its keys are settled;
- * "owners": a queue is given to the next while its last owner still has messages of it;
- * "label": now and then any message is the label's.  "slow" is no lie: each commit and each flush take 20 ms.
+ * objects, linked with these in the place of their functions (--wrap).  DFB_LIE says how.
+ * "confirm": messages are confirmed when taken, and committed later; "flush": it takes the
+ * log as flushed that is not; "resend": it does not remember senders; "ack": it does not
+ * remember how far groups are; "clean": after a crash it believes in an orderly stop;
+ * "fences": a new queue is delivered before the old ones of its keys are settled; "owners": a
+ * queue is given to the next while its last owner still has messages of it; "label": now and
+ * then any message is the label's.  "slow" is no lie: each commit and each flush take 20 ms.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,18 +50,27 @@ linger(void)
 		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 }
 
+/* Not yet at the first: a bus without its topics ends before there is anything to check. */
+static bool
+flush_is_a_lie(void)
+{
+	static unsigned flushes;
+
+	return lies("flush") && ++flushes > 100;
+}
+
 int
 __wrap_dfb_store_commit(struct dfb_store *s, const struct dfb_batch *batch, bool sync)
 {
 	linger();
-	return __real_dfb_store_commit(s, batch, sync && !lies("flush"));
+	return __real_dfb_store_commit(s, batch, sync && !flush_is_a_lie());
 }
 
 int
 __wrap_dfb_store_flush(struct dfb_store *s)
 {
 	linger();
-	return lies("flush") ? 0 : __real_dfb_store_flush(s);
+	return flush_is_a_lie() ? 0 : __real_dfb_store_flush(s);
 }
 
 void
