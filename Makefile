@@ -210,12 +210,14 @@ $B/crash/lying-broker: $(call objs,cmd/dfb-broker/*.c) $(call crash_obj,lie) $(A
 $B/crash/%: $B/obj/tests/crash/%.o $(call crash_obj,ledger) $(ARCHIVES)
 	$(link)
 
-# Daemons with hooks for faults in them, for tests/faults alone.
+# Daemons with hooks for faults in them, and the life that they have in tests/faults.
 ALLOCATORS := malloc calloc realloc reallocarray
-FAULTY := $B/faults/dfb-broker $B/faults/dfb-names
-$(foreach p,$(notdir $(FAULTY)),$(eval $B/faults/$p: $(call objs,cmd/$p/*.c)))
-$(FAULTY): MORE_LIBS := $(ALLOCATORS:%=-Wl,--wrap=%)
-$(FAULTY): $B/obj/tests/faults/hooks.o $(ARCHIVES)
+FAULTY := $B/faults/dfb-broker $B/faults/dfb-names $B/faults/life
+$(foreach p,dfb-broker dfb-names,$(eval $B/faults/$p: $(call objs,cmd/$p/*.c)))
+$B/faults/dfb-%: MORE_LIBS := $(ALLOCATORS:%=-Wl,--wrap=%)
+$B/faults/dfb-%: $B/obj/tests/faults/hooks.o $(ARCHIVES)
+	$(link)
+$B/faults/life: $(call objs,tests/faults/life.c tests/faults/child.c)
 	$(link)
 
 # A fuzzer is linked with libFuzzer by 'make fuzz', with a driver of ours for 'make check'.

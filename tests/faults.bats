@@ -57,18 +57,18 @@ disk() {
 
 @test "a page that cannot be written at an orderly end: nothing is lost" {
 	export BIN=$B/bin FAULTY
-	local life=$BATS_TEST_DIRNAME/faults/life n i
+	local life=$FAULTY/life n i
 	"$life" prepare "$S/before"
 	"$life" again "$S/clean" "$S/before"
 	n=$(sed -n 's/^write //p' "$S/clean/counts")
 	for ((i = n - 9; i < n; i++)); do
-		DFB_FAULT=write:$i:EIO "$life" again "$S/$i" "$S/before"
+		"$life" -f write:$i:EIO again "$S/$i" "$S/before"
 	done
 }
 
 @test "the checker sees a loss: writes to the log that only pretend" {
 	export BIN=$B/bin FAULTY
-	line=$(DFB_FAULT=write:150+:lie "$BATS_TEST_DIRNAME/faults/life" life "$S/l") && fail "$line"
+	line=$("$FAULTY/life" -f write:150+:lie life "$S/l") && fail "$line"
 	assert_match BAD "$line"
 }
 
