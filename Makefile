@@ -212,12 +212,13 @@ $B/crash/%: $B/obj/tests/crash/%.o $(call crash_obj,ledger) $(ARCHIVES)
 
 # Daemons with hooks for faults in them, and the life that they have in tests/faults.
 ALLOCATORS := malloc calloc realloc reallocarray
-FAULTY := $B/faults/dfb-broker $B/faults/dfb-names $B/faults/life
-$(foreach p,dfb-broker dfb-names,$(eval $B/faults/$p: $(call objs,cmd/$p/*.c)))
+FAULTY_DAEMONS := dfb-broker dfb-names dfb-sgs dfb-gsl
+FAULTY := $(FAULTY_DAEMONS:%=$B/faults/%) $B/faults/life
+$(foreach p,$(FAULTY_DAEMONS),$(eval $B/faults/$p: $(call objs,cmd/$p/*.c)))
 $B/faults/dfb-%: MORE_LIBS := $(ALLOCATORS:%=-Wl,--wrap=%)
 $B/faults/dfb-%: $B/obj/tests/faults/hooks.o $(ARCHIVES)
 	$(link)
-$B/faults/life: $(call objs,tests/faults/life.c tests/faults/child.c)
+$B/faults/life: $(call objs,tests/faults/life*.c tests/faults/child.c)
 	$(link)
 
 # A fuzzer is linked with libFuzzer by 'make fuzz', with a driver of ours for 'make check'.

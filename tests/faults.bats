@@ -50,7 +50,7 @@ disk() {
 @test "calls of the system fail, one by one: nothing confirmed is lost" {
 	BIN=$B/bin run timeout 100 "$BATS_TEST_DIRNAME/faults/run" -k 97 \
 	    life write ENOSPC+ life write cut life fsync EIO life malloc ENOMEM \
-	    again write torn+ names fsync EIO
+	    again write torn+ names fsync EIO sgs write torn+ sgs malloc ENOMEM gsl malloc ENOMEM
 	echo "$output" >&2
 	[ "$status" -eq 0 ]
 }
@@ -68,8 +68,10 @@ disk() {
 
 @test "the checker sees a loss: writes to the log that only pretend" {
 	export BIN=$B/bin FAULTY
-	line=$("$FAULTY/life" -f write:150+:lie life "$S/l") && fail "$line"
-	assert_match BAD "$line"
+	for l in 'life 150' 'sgs 22' 'gsl 15'; do
+		line=$("$FAULTY/life" -f "write:${l#* }+:lie" "${l% *}" "$S/${l% *}") && fail "$line"
+		assert_match BAD "$line"
+	done
 }
 
 # A service on a topic that answers with what it got.

@@ -110,7 +110,7 @@ committed(struct dfb_job *job)
 	dfb_batch_clear(k->writing);
 	if (k->result == -1)
 		broke(k, DFB_IOERR);
-	else if (!k->closing && !dfb_batch_is_empty(k->gathering) && k->timer.slot == 0)
+	else if (!k->closing && !dfb_batch_is_empty(k->gathering) && !dfb_timer_is_set(&k->timer))
 		submit(k);
 }
 
@@ -146,7 +146,7 @@ changed(struct dfb_keep *k, int rc)
 	if (rc == -1) {
 		log_err("cannot gather what is to be written");
 		broke(k, DFB_OSERR);
-	} else if (k->worker != NULL && !k->busy && k->timer.slot == 0)
+	} else if (k->worker != NULL && !k->busy && !dfb_timer_is_set(&k->timer))
 		dfb_loop_timer(k->loop, &k->timer, 0);
 	return rc;
 }

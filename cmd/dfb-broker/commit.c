@@ -96,7 +96,7 @@ arm(struct broker *b, bool urgent)
 {
 	if (urgent)
 		b->urgent = true;
-	else if (b->flush.slot == 0)
+	else if (!dfb_timer_is_set(&b->flush))
 		dfb_loop_timer(b->loop, &b->flush, FLUSH_MS);
 }
 

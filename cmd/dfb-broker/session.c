@@ -100,7 +100,7 @@ end_soon(struct broker *b, struct session *s, bool whole)
 		TAILQ_INSERT_TAIL(&b->gone, s, going_link);
 	s->ending = true;
 	s->going |= whole;
-	if (b->bury.slot == 0)
+	if (!dfb_timer_is_set(&b->bury))
 		dfb_loop_timer(b->loop, &b->bury, GOING_MS);
 }
 

@@ -308,11 +308,33 @@ follow_tell(struct gsl *g)
 		return;
 	if (g->hub.watches.nstale == 0)
 		told(g);
-	else if (f->patience.slot == 0)
+	else if (!dfb_timer_is_set(&f->patience))
 		dfb_loop_timer(g->loop, &f->patience, PATIENCE_MS);
 }
 
 /* ---- where it is ---- */
+
+/* Without memory or descriptors there is no session now; there may be one later. */
+static void
+join(struct gsl *g)
+{
+	struct follow *f = &g->follow;
+
+	f->conn = dfb_conn_new(&(struct dfb_conn_config){ .net = g->net, .loop = g->loop,
+	    .endpoint = f->endpoint, .role = "gsl", .who = g->name, .region = g->region,
+	    .up = up, .down = down, .frame = frame, .arg = g });
+	if (f->conn != NULL)
+		return;
+	log_err("cannot connect to '%s'", f->endpoint);
+	dfb_loop_timer(g->loop, &f->again, PAUSE_MS);
+}
+
+static void
+on_again(struct dfb_timer *t, void *arg)
+{
+	(void)t;
+	join(arg);
+}
 
 void
 follow_init(struct gsl *g)
@@ -323,6 +345,7 @@ follow_init(struct gsl *g)
 	f->beat = (struct dfb_timer){ .fn = on_beat, .arg = g };
 	f->patience = (struct dfb_timer){ .fn = on_patience, .arg = g };
 	f->remember = (struct dfb_timer){ .fn = on_remember, .arg = g };
+	f->again = (struct dfb_timer){ .fn = on_again, .arg = g };
 }
 
 static void
@@ -330,6 +353,7 @@ leave(struct gsl *g)
 {
 	struct dfb_conn *conn = g->follow.conn;
 
+	dfb_loop_timer_stop(g->loop, &g->follow.again);
 	if (conn == NULL)
 		return;
 	ended(g);
@@ -371,11 +395,8 @@ follow_routes(struct gsl *g, struct dfb_blob routes)
 	if (f->conn != NULL && strcmp(endpoint, dfb_conn_endpoint(f->conn)) == 0)
 		return;
 	leave(g);
-	f->conn = dfb_conn_new(&(struct dfb_conn_config){ .net = g->net, .loop = g->loop,
-	    .endpoint = endpoint, .role = "gsl", .who = g->name, .region = g->region,
-	    .up = up, .down = down, .frame = frame, .arg = g });
-	if (f->conn == NULL)
-		log_err("cannot connect to '%s'", endpoint);
+	strcpy(f->endpoint, endpoint);
+	join(g);
 }
 
 uint64_t

@@ -22,7 +22,8 @@ struct dfb_sock;
 
 /* The session to the sgs (follow.c). */
 struct follow {
-	struct dfb_conn *conn;       /* NULL: no sgs is known */
+	struct dfb_conn *conn;       /* NULL: no sgs is known, or again runs */
+	char endpoint[GSL_ENDPOINT]; /* where it is */
 	bool up, heard;              /* the session; and CATALOG came in it */
 	uint64_t last_ms;            /* of the last frame; monotonic */
 	uint64_t heard_ms;           /* when an sgs was last heard of; wall clock, 0: never */
@@ -30,7 +31,7 @@ struct follow {
 	struct entry_list staged;    /* of a CATALOG that is not complete */
 	struct dfb_buf raw;          /* the same, as it came */
 	bool owes;                   /* FOLLOWED */
-	struct dfb_timer beat, patience, remember;
+	struct dfb_timer beat, patience, remember, again;
 };
 
 struct gsl {

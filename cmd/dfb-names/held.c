@@ -53,7 +53,7 @@ held_end(struct names *n)
 {
 	struct names_held *h;
 
-	if (n->young.slot != 0)
+	if (dfb_timer_is_set(&n->young))
 		dfb_loop_timer_stop(n->loop, &n->young);
 	while ((h = TAILQ_FIRST(&n->held)) != NULL)
 		answer(n, h);
@@ -65,7 +65,7 @@ held_add(struct names *n, struct dfb_session *s, const char *dest, uint32_t req)
 	struct names_held *h;
 
 	/* Where no gsl is, nobody shall wait for one. */
-	if (n->young.slot == 0 || dfb_word_kind(dest) == DFB_WORD_DAEMONS || n->nheld >= HELD_MAX || registry_has(&n->registry, dest) ||
+	if (!dfb_timer_is_set(&n->young) || dfb_word_kind(dest) == DFB_WORD_DAEMONS || n->nheld >= HELD_MAX || registry_has(&n->registry, dest) ||
 	    (h = calloc(1, sizeof *h)) == NULL)
 		return false;
 	h->session = s;

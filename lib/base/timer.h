@@ -1,29 +1,37 @@
-/* Timers in a binary heap.  The owner asks when the first is due, and runs what
- * is due; it knows no clock itself. */
+/* Timers, in the order in which they are due.  The owner asks when the first is due, and runs
+ * what is due; it knows no clock itself.  Nothing here needs memory, so nothing fails. */
 #ifndef BASE_TIMER_H
 #define BASE_TIMER_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/tree.h>
 
 /* Embed one per timer; all-zero is an idle one. */
 struct dfb_timer {
 	uint64_t due;
-	size_t slot; /* place in the heap + 1; 0: idle */
+	uint64_t turn; /* among those due at once: as they were set; 0: idle */
 	void (*fn)(struct dfb_timer *, void *arg);
 	void *arg;
+	RB_ENTRY(dfb_timer) link;
 };
 
+/* All-zero has none. */
 struct dfb_timers {
-	struct dfb_timer **heap;
-	size_t n, cap;
+	RB_HEAD(dfb_timer_tree, dfb_timer) tree;
+	struct dfb_timer *first;
+	uint64_t turn;
 };
 
-void dfb_timers_release(struct dfb_timers *);
+static inline bool
+dfb_timer_is_set(const struct dfb_timer *t)
+{
+	return t->turn != 0;
+}
 
 /* Run t->fn once, when the owner's clock has reached due; a timer that is
- * already set is moved.  0, or -1 with errno ENOMEM (unchanged then). */
-int dfb_timer_set(struct dfb_timers *, struct dfb_timer *t, uint64_t due);
+ * already set is moved. */
+void dfb_timer_set(struct dfb_timers *, struct dfb_timer *t, uint64_t due);
 
 /* Make it idle; an idle one is fine. */
 void dfb_timer_stop(struct dfb_timers *, struct dfb_timer *);

@@ -228,7 +228,7 @@ dfb_avoid(struct dfb *d, const struct dfb_route *r, bool gone)
 	b->route = *r;
 	b->gone |= gone;
 	b->until = dfb_client_now() + d->avoids.for_ms;
-	if (b->timer.slot == 0)
+	if (!dfb_timer_is_set(&b->timer))
 		later(b, d->avoids.first_ms);
 	d->avoids.version++;
 }

@@ -388,7 +388,7 @@ on_gsls(void *arg)
 	}
 	if (g->conn != NULL && !is_listed(g))
 		stop(g);
-	if (g->conn == NULL && g->timer.slot == 0)
+	if (g->conn == NULL && !dfb_timer_is_set(&g->timer))
 		start(g);
 }
 
@@ -426,7 +426,7 @@ dfb_locate_begin(struct dfb_dest *t)
 		wait_for_answer(g);
 	} else if (all->n == 0 && all->answered)
 		t->settled = true;
-	else if (all->n != 0 && g->timer.slot == 0)
+	else if (all->n != 0 && !dfb_timer_is_set(&g->timer))
 		start(g);
 	return DFB_OK;
 }

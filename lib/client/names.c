@@ -181,11 +181,11 @@ int
 dfb_names_send(struct dfb_names *s, const struct dfb_proto *m)
 {
 	/* The first to ask starts it. */
-	if (s->conn == NULL && s->timer.slot == 0)
+	if (s->conn == NULL && !dfb_timer_is_set(&s->timer))
 		start(s);
 	if (s->conn == NULL || dfb_conn_send(s->conn, m) == -1)
 		return -1;
-	if (s->timer.slot == 0)
+	if (!dfb_timer_is_set(&s->timer))
 		dfb_loop_timer(s->dfb->loop, &s->timer, ANSWER_MS);
 	return 0;
 }

@@ -80,7 +80,6 @@ dfb_loop_free(struct dfb_loop *l)
 		close(l->signal_fd);
 	close(l->epoll);
 	free(l->socks);
-	dfb_timers_release(&l->timers);
 	free(l);
 }
 
@@ -271,11 +270,7 @@ dfb_loop_signals(struct dfb_loop *l, const int *signals, void (*fn)(void *, int)
 void
 dfb_loop_timer(struct dfb_loop *l, struct dfb_timer *t, uint64_t ms)
 {
-	if (dfb_timer_set(&l->timers, t, dfb_mono_ns() / 1000000 + ms) == -1) {
-		/* A timer that cannot be kept would hang its owner. */
-		log_err("cannot set a timer");
-		abort();
-	}
+	dfb_timer_set(&l->timers, t, dfb_mono_ns() / 1000000 + ms);
 }
 
 void
@@ -334,7 +329,7 @@ dfb_loop_once(struct dfb_loop *l, int timeout_ms)
 	/* Sockets that woke us are served in this turn, not after the next hook. */
 	if (ready > 0)
 		n += serve_socks(l, false);
-	if (l->timers.n != 0)
+	if (l->timers.first != NULL)
 		n += (int)dfb_timers_run(&l->timers, dfb_mono_ns() / 1000000);
 	sweep(l);
 	return n;

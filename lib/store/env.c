@@ -59,17 +59,22 @@ complain(struct dfb_store *s, int err, const char *fmt, va_list ap)
 int
 dfb_store_fail(struct dfb_store *s, int err, const char *fmt, ...)
 {
+	/* Whoever comes second may end the process: only when the reason is in the log. */
+	static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
 	va_list ap;
 
-	if (atomic_exchange(&s->failed, true))
-		return -1;
-	va_start(ap, fmt);
-	complain(s, err, fmt, ap);
-	va_end(ap);
-	/* Nothing may write any more: closing in order would store a checkpoint, and recovery
-	 * begin after what could not be written. */
-	if (s->env != NULL)
-		(void)s->env->set_flags(s->env, DB_PANIC_ENVIRONMENT, 1);
+	pthread_mutex_lock(&first);
+	if (!s->failed) {
+		va_start(ap, fmt);
+		complain(s, err, fmt, ap);
+		va_end(ap);
+		/* Nothing may write any more: closing in order would store a checkpoint, and
+		 * recovery begin after what could not be written. */
+		if (s->env != NULL)
+			(void)s->env->set_flags(s->env, DB_PANIC_ENVIRONMENT, 1);
+		s->failed = true;
+	}
+	pthread_mutex_unlock(&first);
 	return -1;
 }
 

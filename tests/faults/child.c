@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define ARGS_MAX 32
+#define OTHERS_MAX 4
 
 struct fate fate = { .ended = -1, .again = -1 };
 
@@ -24,7 +25,12 @@ static struct {
 	bool stopping;
 } victim = { .ready = -1 };
 
-static pid_t other, client;
+static struct {
+	const char *name;
+	pid_t pid;
+} others[OTHERS_MAX];
+static size_t nothers;
+static pid_t client;
 static int client_status;
 static volatile sig_atomic_t overdue;
 
@@ -151,8 +157,22 @@ other_start(const char *name, const char *const *argv)
 {
 	char log[64];
 
+	if (nothers == OTHERS_MAX)
+		bad("too many daemons");
 	snprintf(log, sizeof log, "%s.log", name);
-	other = start(setting("BIN"), argv, -1, log, log, -1);
+	others[nothers].name = name;
+	others[nothers++].pid = start(setting("BIN"), argv, -1, log, log, -1);
+}
+
+void
+other_kill(const char *name)
+{
+	for (size_t i = 0; i < nothers; i++)
+		if (strcmp(others[i].name, name) == 0) {
+			kill(others[i].pid, SIGKILL);
+			waitpid(others[i].pid, NULL, 0);
+			others[i].pid = 0;
+		}
 }
 
 /* ---- ends ---- */
@@ -192,8 +212,10 @@ reap(int flags)
 	else if (pid == client) {
 		client = 0;
 		client_status = status;
-	} else if (pid == other)
-		bad("the other daemon ended with status %d", status);
+	}
+	for (size_t i = 0; i < nothers; i++)
+		if (pid == others[i].pid)
+			bad("%s ended with status %d", others[i].name, status);
 	return true;
 }
 
@@ -261,15 +283,21 @@ client_run(const char *const *argv, int in, const char *out)
 	return client_status;
 }
 
+static void
+end_one(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+		;
+}
+
 void
 children_end(void)
 {
-	pid_t pids[] = { victim.pid, other, client };
-
-	for (size_t i = 0; i < sizeof pids / sizeof *pids; i++)
-		if (pids[i] > 0) {
-			kill(pids[i], SIGKILL);
-			while (waitpid(pids[i], NULL, 0) == -1 && errno == EINTR)
-				;
-		}
+	end_one(client);
+	end_one(victim.pid);
+	for (size_t i = 0; i < nothers; i++)
+		end_one(others[i].pid);
 }

@@ -1,4 +1,4 @@
-/* The processes of a life: the daemon with the fault, the other daemon, a client at a time. */
+/* The processes of a life: the daemon with the fault, other daemons, a client at a time. */
 #ifndef FAULTS_CHILD_H
 #define FAULTS_CHILD_H
 
@@ -35,8 +35,9 @@ void stage_begin(int);
 /* SIGTERM, and its end; or kill -9. */
 void victim_stop(void);
 void victim_kill(void);
-/* Another daemon, its log in NAME.log; it must not end. */
+/* Another daemon, its log in NAME.log; it must not end, but by kill -9 here. */
 void other_start(const char *name, const char *const *argv);
+void other_kill(const char *name);
 /* Run a program to its end: its status.  in: descriptor of its input, or -1; out: the file for
  * its output; its messages go to clients.log. */
 int client_run(const char *const *argv, int in, const char *out);

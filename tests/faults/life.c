@@ -8,13 +8,15 @@
  *   prepare  its first half, ended by kill -9
  *   again    its second half, with what 'prepare' left in the directory BEFORE
  *   names    a name server, with a broker beside it
+ *   sgs      a dfb-sgs: services are made, changed and retired
+ *   gsl      a dfb-gsl that follows an sgs, and at last answers alone
  * A daemon that ends is started again, without the fault; clients are the real ones and
  * go on.  BIN and FAULTY are the directories of the plain daemons and of those with hooks.
  *
  * Prints one line: "SCENARIO FAULT DIR ok", or "BAD" and why; then how the daemon ended and
  * whether the fault struck.  -r: removes DIR when it was ok.  Status 0 or 1.
  */
-#include "child.h"
+#include "life.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,16 +32,15 @@
 #define SECONDS 80 /* for all of it */
 #define BODY 8000
 #define GOT_MAX 1000
-#define ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-static const char *scenario, *fault, *dir, *before;
+const char *dir, *fault;
+static const char *scenario, *before;
 static int got[GOT_MAX]; /* messages, as they came */
 static size_t ngot;
 
 /* ---- how it ends ---- */
 
-/* The content of a file of the life, at most size - 1; "" when there is none. */
-static char *
+char *
 content(const char *name, char *text, size_t size)
 {
 	FILE *f = fopen(name, "r");
@@ -102,13 +103,12 @@ count(const char *text, const char *part)
 	return n;
 }
 
-/* Until it works: the daemon may have just come again. */
-static void
+void
 until_good(const char *why, const char *const *argv)
 {
 	for (int i = 0; i < 400; i++) {
 		victim_ready();
-		if (client_run(argv, -1, "/dev/null") == 0)
+		if (client_run(argv, -1, "answer") == 0)
 			return;
 		usleep(10000);
 	}
@@ -245,8 +245,7 @@ reason(const char *what)
 	return "Input/output error";
 }
 
-/* It ended in a documented way, and its log says why. */
-static void
+void
 check_end(void)
 {
 	static char log[1 << 20];
@@ -280,7 +279,7 @@ check_end(void)
 
 /* ---- scenarios ---- */
 
-static void
+void
 end_well(void)
 {
 	victim_stop();
@@ -288,7 +287,7 @@ end_well(void)
 		bad("at last it ended with status %d", fate.again);
 }
 
-static const char *const *
+const char *const *
 broker(void)
 {
 	static char at[4200], data[4200];
@@ -300,7 +299,7 @@ broker(void)
 	return argv;
 }
 
-static const char *const *
+const char *const *
 name_server(void)
 {
 	static char data[4200];
@@ -444,6 +443,7 @@ main(int argc, char **argv)
 		void (*run)(void);
 	} scenarios[] = {
 		{ "life", live }, { "prepare", prepare }, { "again", again }, { "names", names },
+		{ "sgs", sgs }, { "gsl", gsl },
 	};
 	bool removes = false;
 	int c;

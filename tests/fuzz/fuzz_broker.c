@@ -52,7 +52,8 @@ WRAP(_Noreturn void, fail_stop, struct broker *b, const char *what)
 
 WRAP(void, dfb_loop_timer, struct dfb_loop *l, struct dfb_timer *t, uint64_t ms)
 {
-	need(l == NULL && t->fn != NULL && dfb_timer_set(&timers, t, clock_ms + ms) == 0);
+	need(l == NULL && t->fn != NULL);
+	dfb_timer_set(&timers, t, clock_ms + ms);
 }
 
 WRAP(void, dfb_loop_timer_stop, struct dfb_loop *l, struct dfb_timer *t)

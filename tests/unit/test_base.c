@@ -217,7 +217,7 @@ note(struct dfb_timer *t, void *arg)
 	ran[nran++] = t->due;
 }
 
-static struct dfb_timers heap;
+static struct dfb_timers all_timers;
 
 static void
 again(struct dfb_timer *t, void *arg)
@@ -226,7 +226,7 @@ again(struct dfb_timer *t, void *arg)
 
 	nran++;
 	if (--*left != 0)
-		assert_int_equal(dfb_timer_set(&heap, t, t->due + 10), 0);
+		dfb_timer_set(&all_timers, t, t->due + 10);
 }
 
 static void
@@ -236,32 +236,31 @@ timers(void **state)
 	unsigned left = 3;
 
 	(void)state;
-	assert_true(dfb_timers_next(&heap) == UINT64_MAX);
+	assert_true(dfb_timers_next(&all_timers) == UINT64_MAX);
 	for (int round = 0; round < 20; round++) {
 		nran = 0;
 		for (int i = 0; i < TIMERS; i++) {
 			t[i] = (struct dfb_timer){ .fn = note };
-			assert_int_equal(dfb_timer_set(&heap, &t[i],
-			    (uint64_t)random() % 1000), 0);
+			dfb_timer_set(&all_timers, &t[i], (uint64_t)random() % 1000);
 		}
 		for (int i = 0; i < TIMERS; i += 3) /* moved */
-			dfb_timer_set(&heap, &t[i], (uint64_t)random() % 1000);
+			dfb_timer_set(&all_timers, &t[i], (uint64_t)random() % 1000);
 		for (int i = 0; i < TIMERS; i += 4)
-			dfb_timer_stop(&heap, &t[i]);
-		dfb_timer_stop(&heap, &t[0]); /* idle already */
-		dfb_timers_run(&heap, 500);
-		assert_true(dfb_timers_next(&heap) > 500);
-		dfb_timers_run(&heap, 1000);
+			dfb_timer_stop(&all_timers, &t[i]);
+		dfb_timer_stop(&all_timers, &t[0]); /* idle already */
+		dfb_timers_run(&all_timers, 500);
+		assert_true(dfb_timers_next(&all_timers) > 500);
+		dfb_timers_run(&all_timers, 1000);
 		assert_int_equal(nran, TIMERS - TIMERS / 4);
 		for (unsigned i = 1; i < nran; i++)
 			assert_true(ran[i - 1] <= ran[i]);
 	}
 	nran = 0;
 	t[0] = (struct dfb_timer){ .fn = again, .arg = &left };
-	dfb_timer_set(&heap, &t[0], 10);
-	assert_int_equal(dfb_timers_run(&heap, 30), 3);
+	dfb_timer_set(&all_timers, &t[0], 10);
+	assert_int_equal(dfb_timers_run(&all_timers, 30), 3);
 	assert_int_equal(nran, 3);
-	dfb_timers_release(&heap);
+	assert_false(dfb_timer_is_set(&t[0]));
 }
 
 /* ---- workers ---- */

@@ -115,14 +115,14 @@ void
 dfb_loop_timer(struct dfb_loop *l, struct dfb_timer *t, uint64_t ms)
 {
 	(void)l, (void)ms;
-	t->slot = 1;
+	t->turn = 1;
 }
 
 void
 dfb_loop_timer_stop(struct dfb_loop *l, struct dfb_timer *t)
 {
 	(void)l;
-	t->slot = 0;
+	t->turn = 0;
 }
 
 struct topic *
