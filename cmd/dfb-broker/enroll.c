@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "broker.h"
 #include "lane.h"
@@ -21,19 +22,32 @@ struct enroll {
 #define REQ_PART 2
 #define LINGER_MS 500
 #define ANNOUNCE_MS 1000
+#define AGAIN_MS 200
 
-static void
+/* 0, or -1. */
+static int
 send(struct enroll *e, bool full, struct dfb_blob offers)
 {
 	struct broker *b = e->b;
 
-	dfb_conn_send(e->conn, &(struct dfb_proto){ .type = DFB_M_ENROLL,
+	return dfb_conn_send(e->conn, &(struct dfb_proto){ .type = DFB_M_ENROLL,
 	    .req = full ? REQ_FULL : REQ_PART, .enroll = { .kind = dfb_str("broker"),
 	    .name = dfb_str(b->cf.name), .region = dfb_str(b->cf.region),
 	    .endpoint = dfb_str(b->endpoint), .incarnation = b->incarnation,
 	    .lease_ms = (uint32_t)b->cf.lease_ms,
 	    .state = b->draining ? DFB_STATE_DRAINING : DFB_STATE_UP, .full = full,
 	    .offers = offers } });
+}
+
+/* Something could not be said, for want of memory or room: all of it is, soon. */
+static void
+behind(struct enroll *e)
+{
+	struct broker *b = e->b;
+
+	e->known = false;
+	if (!dfb_timer_is_set(&b->renew) || b->renew.due > dfb_mono_ms() + AGAIN_MS)
+		dfb_loop_timer(b->loop, &b->renew, AGAIN_MS);
 }
 
 static void
@@ -45,12 +59,11 @@ send_all(struct enroll *e)
 	RB_FOREACH(t, topic_tree, &e->b->topics)
 		if (dfb_offer_add(&buf, &(struct dfb_m_offer){ .up = 1,
 		    .topic = dfb_str(t->name), .queues = lane_first(t)->readable }) == -1)
-			break; /* the renewal tries again */
-	if (t == NULL) {
-		send(e, true, (struct dfb_blob){ buf.data, buf.len });
-		e->known = true;
-	}
+			break;
+	e->known = t == NULL && send(e, true, (struct dfb_blob){ buf.data, buf.len }) == 0;
 	dfb_buf_release(&buf);
+	if (!e->known)
+		behind(e);
 }
 
 /* Ready means that clients can find it; when no name server is there, it is ready all the
@@ -131,6 +144,7 @@ renew(struct dfb_timer *t, void *arg)
 {
 	struct broker *b = arg;
 
+	dfb_loop_timer(b->loop, t, b->cf.lease_ms / 3);
 	for (unsigned i = 0; i < b->nnames; i++)
 		if (dfb_conn_is_up(b->enroll[i]->conn)) {
 			if (b->enroll[i]->known)
@@ -138,7 +152,6 @@ renew(struct dfb_timer *t, void *arg)
 			else
 				send_all(b->enroll[i]);
 		}
-	dfb_loop_timer(b->loop, t, b->cf.lease_ms / 3);
 }
 
 int
@@ -185,13 +198,13 @@ void
 enroll_topic(struct broker *b, const struct topic *t, bool is_up)
 {
 	struct dfb_buf buf = { 0 };
+	int rc = dfb_offer_add(&buf, &(struct dfb_m_offer){ .up = is_up,
+	    .topic = dfb_str(t->name), .queues = lane_first(t)->readable });
 
-	if (dfb_offer_add(&buf, &(struct dfb_m_offer){ .up = is_up,
-	    .topic = dfb_str(t->name), .queues = lane_first(t)->readable }) == 0)
-		for (unsigned i = 0; i < b->nnames; i++)
-			if (b->enroll[i]->known)
-				send(b->enroll[i], false,
-				    (struct dfb_blob){ buf.data, buf.len });
+	for (unsigned i = 0; i < b->nnames; i++)
+		if (b->enroll[i]->known && (rc == -1 || send(b->enroll[i], false,
+		    (struct dfb_blob){ buf.data, buf.len }) == -1))
+			behind(b->enroll[i]);
 	dfb_buf_release(&buf);
 }
 
@@ -199,8 +212,9 @@ void
 enroll_state(struct broker *b)
 {
 	for (unsigned i = 0; i < b->nnames; i++)
-		if (b->enroll[i]->known)
-			send(b->enroll[i], false, (struct dfb_blob){ NULL, 0 });
+		if (b->enroll[i]->known &&
+		    send(b->enroll[i], false, (struct dfb_blob){ NULL, 0 }) == -1)
+			behind(b->enroll[i]);
 }
 
 void

@@ -9,10 +9,10 @@
 #include "lane.h"
 #include "client/conn.h"
 
-static void
+static int
 lookup(struct dfb_conn *c, const struct topic *t)
 {
-	dfb_conn_send(c, &(struct dfb_proto){ .type = DFB_M_LOOKUP,
+	return dfb_conn_send(c, &(struct dfb_proto){ .type = DFB_M_LOOKUP,
 	    .lookup = { .dest = dfb_str(t->name), .watch = 1 } });
 }
 
@@ -23,8 +23,8 @@ region_watch(struct broker *b, struct topic *t)
 		return;
 	t->watched = true;
 	for (unsigned i = 0; i < b->nnames; i++)
-		if (dfb_conn_is_up(enroll_conn(b, i)))
-			lookup(enroll_conn(b, i), t);
+		if (dfb_conn_is_up(enroll_conn(b, i)) && lookup(enroll_conn(b, i), t) == -1)
+			t->watched = false; /* the next subscription asks again */
 }
 
 void
