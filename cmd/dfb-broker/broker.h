@@ -543,7 +543,7 @@ void dead_letter(struct broker *, struct cursor *, uint64_t offset, const char *
 void handle_peek(struct broker *, struct session *, const struct dfb_proto *);
 
 /* load.c: before and after the threads run */
-int load_all(struct broker *);
+enum dfb_status load_all(struct broker *); /* says why not */
 int mark_clean(struct broker *, bool clean);
 int queue_floor_row(struct dfb_batch *, const struct queue *, uint64_t floor);
 #define MEMORY_FLOOR (UINT64_C(1) << 32) /* offsets of a memory queue that one run may use */

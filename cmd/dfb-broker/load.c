@@ -3,6 +3,7 @@
  * "clean" (present after an orderly stop), "topic_id" u32 (the last one given), "run" u32
  * (how often the store was opened).  T_QUEUES: queue id u64 -> version u8 = 1, floor u64.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +27,15 @@ struct loader {
 	bool clean;
 };
 
+#define NO_MEMORY (-3)
+
 static int
 bad(const char *table)
 {
+	if (errno == ENOMEM) {
+		log_err("cannot load the store's table '%s'", table);
+		return NO_MEMORY;
+	}
 	log_errx("the store's table '%s' has a row that this version cannot read: was "
 	    "the data directory written by a later version?", table);
 	return -2;
@@ -271,29 +278,31 @@ pass_gaps(struct broker *b)
 			}
 }
 
-int
+enum dfb_status
 load_all(struct broker *b)
 {
 	struct loader l = { b, false };
 	struct dfb_store *s = b->store;
+	int rc;
 
-	if (dfb_store_scan(s, T_META, load_meta, &l) != 0 ||
-	    dfb_store_scan(s, T_TOPICS, load_topic, &l) != 0 ||
-	    dfb_store_scan(s, T_QUEUES, load_floor, &l) != 0 ||
-	    place_queues(&l) != 0 ||
-	    dfb_store_scan(s, T_GROUPS, load_group, &l) != 0 ||
-	    dfb_store_scan(s, T_OFFSETS, load_offset, &l) != 0 ||
-	    dfb_store_scan(s, T_LETTERS, load_letters, &l) != 0 ||
-	    dfb_store_scan(s, T_PRODUCERS, load_producer, &l) != 0 ||
-	    dfb_store_scan(s, T_TIMER_COUNTS, load_count, &l) != 0 ||
-	    ids_load(b, T_IDS) != 0 || ids_load(b, T_CALLS) != 0)
-		return -1;
+	errno = 0; /* a row that cannot be read, or no memory for it: bad() tells */
+	if ((rc = dfb_store_scan(s, T_META, load_meta, &l)) != 0 ||
+	    (rc = dfb_store_scan(s, T_TOPICS, load_topic, &l)) != 0 ||
+	    (rc = dfb_store_scan(s, T_QUEUES, load_floor, &l)) != 0 ||
+	    (rc = place_queues(&l)) != 0 ||
+	    (rc = dfb_store_scan(s, T_GROUPS, load_group, &l)) != 0 ||
+	    (rc = dfb_store_scan(s, T_OFFSETS, load_offset, &l)) != 0 ||
+	    (rc = dfb_store_scan(s, T_LETTERS, load_letters, &l)) != 0 ||
+	    (rc = dfb_store_scan(s, T_PRODUCERS, load_producer, &l)) != 0 ||
+	    (rc = dfb_store_scan(s, T_TIMER_COUNTS, load_count, &l)) != 0 ||
+	    (rc = ids_load(b, T_IDS)) != 0 || (rc = ids_load(b, T_CALLS)) != 0)
+		return rc == NO_MEMORY ? DFB_OSERR : DFB_IOERR;
 	pass_gaps(b);
 	b->timers.run++;
 	log_event(DFB_LOG_INFO, "loaded", "topics=%zu producers=%zu scheduled=%llu clean=%s",
 	    b->ntopics, b->nproducers, (unsigned long long)b->timers.count,
 	    l.clean ? "yes" : "no");
-	return mark_clean(b, false);
+	return mark_clean(b, false) == 0 ? DFB_OK : DFB_IOERR;
 }
 
 int

@@ -149,8 +149,8 @@ serve(struct broker *b, struct dfb_daemon *d)
 		log_err("cannot start");
 		return DFB_OSERR;
 	}
-	if (load_all(b) != 0)
-		return DFB_IOERR;
+	if ((status = load_all(b)) != DFB_OK)
+		return status;
 	if ((status = dfb_daemon_bind(d, b->sock)) != DFB_OK)
 		return status;
 	strlcpy(b->endpoint, b->cf.advertise != NULL ? b->cf.advertise : d->endpoints[0],

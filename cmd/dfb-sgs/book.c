@@ -1,6 +1,7 @@
 #include "dfb-sgs/book.h"
 
 #include <errno.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,26 @@ bad_row(const char *table)
 	return DFB_BADINPUT;
 }
 
+/* The object in a row; NULL with *rc: no memory for it is no damage. */
+static json_t *
+row_json(const char *table, const void *val, size_t vlen, int *rc)
+{
+	json_t *j;
+
+	errno = 0;
+	j = json_loadb(val, vlen, 0, NULL);
+	if (json_is_object(j)) /* a macro, with its argument twice */
+		return j;
+	if (errno != ENOMEM)
+		*rc = bad_row(table);
+	else {
+		log_err("cannot read the store's table '%s'", table);
+		*rc = DFB_OSERR;
+	}
+	json_decref(j);
+	return NULL;
+}
+
 static int
 load_meta(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
 {
@@ -108,11 +129,8 @@ load_row(void *arg, const void *key, size_t klen, const void *val, size_t vlen)
 	if (klen < 2 || klen > sizeof name || k[0] < BOOK_SERVICE || k[0] > BOOK_DISTANCES)
 		return bad_row("rows");
 	memcpy(name, k + 1, klen - 1);
-	row = json_loadb(val, vlen, 0, NULL);
-	if (!json_is_object(row)) { /* a macro, with its argument twice */
-		json_decref(row);
-		return bad_row("rows");
-	}
+	if ((row = row_json("rows", val, vlen, &rc)) == NULL)
+		return rc;
 	rc = place(b, k[0], name, row);
 	json_decref(row);
 	if (rc == -1) {
@@ -282,9 +300,10 @@ entry_read(struct book *b, const uint8_t seq[8])
 {
 	struct dfb_buf val = { 0 };
 	json_t *e = NULL;
+	int rc;
 
 	if (dfb_store_get(b->store, TABLE_JOURNAL, seq, 8, &val) == 1)
-		e = json_loadb((const char *)val.data, val.len, 0, NULL);
+		e = row_json("journal", val.data, val.len, &rc);
 	dfb_buf_release(&val);
 	return e;
 }
@@ -299,7 +318,8 @@ book_request(struct book *b, const char *request, uint64_t hash, enum dfb_status
 
 	*status = rc == -1 ? DFB_IOERR : DFB_OK;
 	if (rc == 1 && (val.len != 16 || (e = entry_read(b, val.data)) == NULL)) {
-		bad_row("requests");
+		if (val.len != 16)
+			bad_row("requests");
 		*status = DFB_IOERR;
 	} else if (rc == 1 && get64(val.data + 8) != hash) {
 		const char *region = json_string_value(json_object_get(e, "region"));
@@ -328,6 +348,7 @@ read_entry(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 	struct reading *r = arg;
 	const char *name;
 	json_t *e;
+	int rc;
 
 	if (klen != 8)
 		return bad_row("journal");
@@ -335,8 +356,8 @@ read_entry(void *arg, const void *key, size_t klen, const void *val, size_t vlen
 		r->next = get64(key);
 		return 1;
 	}
-	if ((e = json_loadb(val, vlen, 0, NULL)) == NULL)
-		return bad_row("journal");
+	if ((e = row_json("journal", val, vlen, &rc)) == NULL)
+		return rc;
 	name = json_string_value(json_object_get(e, "service"));
 	if (r->name != NULL && (name == NULL || strcmp(name, r->name) != 0)) {
 		json_decref(e);

@@ -79,11 +79,18 @@ start(const char *dir, const char *const *argv, int in, const char *out, const c
 {
 	const char *args[ARGS_MAX + 3];
 	char path[4096], number[16];
+	sigset_t term, before;
 	size_t n = 0;
 	pid_t pid;
 
-	fflush(stdout);
-	if ((pid = fork()) == -1)
+	/* SIGTERM ends the child also before it is the program: our handler is not for it. */
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, &before);
+	if ((pid = fork()) == 0)
+		signal(SIGTERM, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (pid == -1)
 		bad("cannot fork: %s", strerror(errno));
 	if (pid != 0)
 		return pid;
