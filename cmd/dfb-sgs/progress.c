@@ -61,11 +61,11 @@ say_left(const struct broker *b, const struct topic *t, char *why)
 		    "dfb-ctl timer list", (unsigned long long)t->scheduled, b->name);
 	else if (group == NULL || *group == '\0')
 		snprintf(why, BOOK_WHY, "%lld messages are left at broker %s and no group takes them: "
-		    "start a consumer, or keep them: dfb-recv -g GROUP -e %s >FILE", (long long)n,
+		    "start a consumer, or dfb-recv -g GROUP -e %s >FILE keeps them", (long long)n,
 		    b->name, t->name);
 	else
 		snprintf(why, BOOK_WHY, "%lld messages are left at broker %s for group %s: its "
-		    "consumers must take them, or keep them: dfb-recv -g %s -e %s >FILE",
+		    "consumers must take them, or dfb-recv -g %s -e %s >FILE keeps them",
 		    (long long)first, b->name, group, group, t->name);
 }
 
