@@ -110,7 +110,8 @@ committed(struct dfb_job *job)
 	dfb_batch_clear(k->writing);
 	if (k->result == -1)
 		broke(k, DFB_IOERR);
-	else if (!k->closing && !dfb_batch_is_empty(k->gathering) && !dfb_timer_is_set(&k->timer))
+	else if (!k->closing && !k->broken && !dfb_batch_is_empty(k->gathering) &&
+	    !dfb_timer_is_set(&k->timer))
 		submit(k);
 }
 
@@ -162,6 +163,12 @@ int
 dfb_keep_del(struct dfb_keep *k, int table, const void *key, size_t klen)
 {
 	return changed(k, dfb_batch_del(k->gathering, table, key, klen));
+}
+
+void
+dfb_keep_fail(struct dfb_keep *k)
+{
+	(void)changed(k, -1);
 }
 
 int

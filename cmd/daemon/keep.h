@@ -25,10 +25,13 @@ int dfb_keep_start(struct dfb_keep *, struct dfb_loop *,
     void (*failed)(void *arg, int status), void *arg);
 
 /* Set or delete a row (a missing one is fine), copied.  0; -1: no memory, logged, and after
- * _start failed() ran. */
+ * _start failed() ran.  Nothing is written any more then: what was gathered is not whole. */
 int dfb_keep_put(struct dfb_keep *, int table, const void *key, size_t klen,
     const void *val, size_t vlen);
 int dfb_keep_del(struct dfb_keep *, int table, const void *key, size_t klen);
+
+/* The same end, when the caller has no memory for a row (errno). */
+void dfb_keep_fail(struct dfb_keep *);
 
 /* Before _start: commit now.  DFB_OK or the exit status, logged. */
 int dfb_keep_commit(struct dfb_keep *);

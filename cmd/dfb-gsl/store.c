@@ -102,10 +102,9 @@ store_entry(struct gsl *g, const struct dfb_m_entry *m)
 	}
 	be64enc(version, m->version);
 	if (dfb_buf_add(&val, version, sizeof version) == -1 ||
-	    dfb_buf_add(&val, m->json.p, m->json.len) == -1) {
-		log_err("cannot keep the catalogue");
-		gsl_fail(g, DFB_OSERR);
-	} else
+	    dfb_buf_add(&val, m->json.p, m->json.len) == -1)
+		dfb_keep_fail(g->keep);
+	else
 		dfb_keep_put(g->keep, TABLE_ENTRIES, key, klen, val.data, val.len);
 	dfb_buf_release(&val);
 }
