@@ -34,6 +34,7 @@ bus_stop() {
 		wait "$UP" || rc=$?
 	fi
 	UP=
+	handlers_end
 	if [ -z "$BATS_TEST_COMPLETED" ] || [ $rc -ne 0 ]; then
 		tail -n 20 "$BUS"/log/*.log "$BUS/up.log" >&2 || true
 	fi
@@ -65,6 +66,14 @@ kill9() {
 	wait "${!pid}" 2>/dev/null || true
 }
 
+# Handlers that wait at a fifo "stuck" outlive a consumer that was killed: they go on.
+handlers_end() {
+	local fifo
+	for fifo in ./stuck*; do
+		[ ! -p "$fifo" ] || : <>"$fifo"
+	done
+}
+
 # End all daemons of daemon_start.
 daemons_stop() {
 	local pid
@@ -73,6 +82,7 @@ daemons_stop() {
 		wait "$pid" 2>/dev/null || true
 	done
 	CHILDREN=()
+	handlers_end
 }
 
 # wait_for COMMAND: until the command line succeeds, at most 20 s.
