@@ -302,8 +302,10 @@ entry_read(struct book *b, const uint8_t seq[8])
 	json_t *e = NULL;
 	int rc;
 
-	if (dfb_store_get(b->store, TABLE_JOURNAL, seq, 8, &val) == 1)
+	if ((rc = dfb_store_get(b->store, TABLE_JOURNAL, seq, 8, &val)) == 1)
 		e = row_json("journal", val.data, val.len, &rc);
+	else if (rc == 0)
+		bad_row("requests"); /* of an entry that is not there */
 	dfb_buf_release(&val);
 	return e;
 }
