@@ -65,7 +65,8 @@ held_add(struct names *n, struct dfb_session *s, const char *dest, uint32_t req)
 	struct names_held *h;
 
 	/* Where no gsl is, nobody shall wait for one. */
-	if (!dfb_timer_is_set(&n->young) || dfb_word_kind(dest) == DFB_WORD_DAEMONS || n->nheld >= HELD_MAX || registry_has(&n->registry, dest) ||
+	if (!dfb_timer_is_set(&n->young) || dfb_word_kind(dest) == DFB_WORD_DAEMONS ||
+	    n->nheld >= HELD_MAX || registry_has(&n->registry, dest) ||
 	    (h = calloc(1, sizeof *h)) == NULL)
 		return false;
 	h->session = s;

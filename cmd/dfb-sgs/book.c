@@ -1,7 +1,6 @@
 #include "dfb-sgs/book.h"
 
 #include <errno.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -446,6 +446,7 @@ main(int argc, char **argv)
 		{ "sgs", sgs }, { "gsl", gsl },
 	};
 	bool removes = false;
+	size_t i = 0;
 	int c;
 
 	while ((c = getopt(argc, argv, "rf:")) != -1)
@@ -459,6 +460,13 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: life [-r] [-f FAULT] SCENARIO DIR [BEFORE]\n");
 		return 64;
 	}
+	while (i < sizeof scenarios / sizeof *scenarios &&
+	    strcmp(argv[optind], scenarios[i].name) != 0)
+		i++;
+	if (i == sizeof scenarios / sizeof *scenarios) {
+		fprintf(stderr, "life: no scenario '%s'\n", argv[optind]);
+		return 64;
+	}
 	scenario = argv[optind], dir = argv[optind + 1], before = argv[optind + 2];
 	if (mkdir(dir, 0777) == -1 || chdir(dir) == -1) {
 		fprintf(stderr, "life: cannot use '%s': %s\n", dir, strerror(errno));
@@ -466,14 +474,9 @@ main(int argc, char **argv)
 	}
 	environment();
 	child_limit(SECONDS);
-	for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-		if (strcmp(scenario, scenarios[i].name) == 0) {
-			scenarios[i].run();
-			say("ok");
-			if (removes && chdir("/") == 0)
-				nftw(dir, gone, 16, FTW_DEPTH | FTW_PHYS);
-			return 0;
-		}
-	fprintf(stderr, "life: no scenario '%s'\n", scenario);
-	return 64;
+	scenarios[i].run();
+	say("ok");
+	if (removes && chdir("/") == 0)
+		nftw(dir, gone, 16, FTW_DEPTH | FTW_PHYS);
+	return 0;
 }
